@@ -1,0 +1,186 @@
+"""How a result shows itself: a card in JupyterLab, a sentence in a terminal, data for a machine.
+
+A result class is a frozen dataclass that inherits :class:`Result` and says three things:
+``title``, ``sentence()`` and ``to_frame()``. Everything else comes from here. The MIME type
+:data:`RESULT_MIME` carries the same content as data, so that a published page and its manifest
+can never say different things.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RESULT_MIME = "application/vnd.crm-lab.result+json"
+"""MIME type under which a displayed result carries itself as data."""
+
+CARD_CSS = (
+    ".crm-card{border:1px solid #8886;border-left:4px solid #1f6f8b;border-radius:6px;"
+    "padding:.7em 1em;margin:.4em 0;max-width:60em}"
+    ".crm-card h4{margin:0 0 .3em}.crm-card p{margin:.2em 0 .5em}"
+    ".crm-card .crm-scroll{overflow-x:auto}"
+    ".crm-card table{border-collapse:collapse;font-size:.92em}"
+    ".crm-card th,.crm-card td{padding:.2em .7em;text-align:right;border-bottom:1px solid #8883}"
+    ".crm-card th:first-child,.crm-card td:first-child{text-align:left}"
+)
+"""Style of the card, scoped to its class; a published page carries it once."""
+
+MAX_CARD_ROWS = 12
+
+
+class Result:
+    """What every result can do; inherit it in a frozen, slotted, keyword-only dataclass.
+
+    Attributes
+    ----------
+    title : str
+        The heading of the card; a class attribute or a property.
+    plotter : str
+        ``"module:function"`` of the function that draws this result, resolved when it is called
+        (so that results do not import matplotlib), or empty.
+    """
+
+    __slots__ = ()
+    title: ClassVar[str] = "Result"
+    plotter: ClassVar[str] = ""
+
+    def sentence(self) -> str:
+        """Say the result in one plain sentence for somebody who decides."""
+        raise TypeError(f"{type(self).__name__} does not say its sentence")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the result as a table in long form, one row per estimate."""
+        raise TypeError(f"{type(self).__name__} has no table")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields as JSON-ready data; NaN and infinity become None."""
+        fields = dataclasses.fields(cast(Any, self))
+        return {field.name: plain(getattr(self, field.name)) for field in fields}
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the result on ``ax`` (or on new axes) and give the axes back."""
+        module, _, name = self.plotter.partition(":")
+        if not name:
+            raise TypeError(f"{type(self).__name__} has no plot")
+        draw: Callable[..., Axes] = getattr(importlib.import_module(module), name)
+        return draw(self, ax=ax)
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the table that the card shows: by default the long one, shortened."""
+        return self.to_frame()
+
+    def _repr_html_(self) -> str:
+        return card(self.title, self.sentence(), self.card_frame())
+
+    def __repr__(self) -> str:
+        return f"{self.title}: {self.sentence()}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {
+            "text/plain": repr(self),
+            "text/html": self._repr_html_(),
+            RESULT_MIME: {
+                "kind": kind_of(type(self)),
+                "title": self.title,
+                "sentence": self.sentence(),
+                "data": self.to_dict(),
+            },
+        }
+
+
+def kind_of(cls: type) -> str:
+    """Name a result class for a machine: ``ControlGroupDraw`` becomes ``control_group_draw``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def card(title: str, sentence: str, frame: pd.DataFrame | None = None) -> str:
+    """Build the HTML card of a result; every text is escaped, no script, style scoped."""
+    table = "" if frame is None or frame.empty else table_html(frame)
+    return (
+        f"<style>{CARD_CSS}</style>"
+        f'<div class="crm-card"><h4>{escape(title)}</h4><p>{escape(sentence)}</p>{table}</div>'
+    )
+
+
+def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:
+    """Build an HTML table with a header row; longer frames are cut and say so."""
+    shown = frame.head(max_rows)
+    head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in shown.columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell(value))}</td>" for value in row) + "</tr>"
+        for row in shown.itertuples(index=False)
+    )
+    rest = len(frame) - len(shown)
+    note = f"<p>{rest:,} more rows in to_frame()</p>" if rest > 0 else ""
+    return (
+        f'<div class="crm-scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{note}"
+    )
+
+
+def cell(value: Any) -> str:
+    """Write one cell of a table for people."""
+    if value is None or value is pd.NaT:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if not math.isfinite(number):
+            return "" if math.isnan(number) else ("∞" if number > 0 else "-∞")
+        if number == int(number) and abs(number) < 1e15:
+            return f"{number:,.0f}"
+        return f"{number:,.2f}" if abs(number) >= 10 else f"{number:.4g}"
+    if isinstance(value, (int, np.integer)):
+        return f"{int(value):,}"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}" if value == value.normalize() else f"{value:%Y-%m-%d %H:%M}"
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into JSON-ready data; NaN and infinity become None, dates ISO text."""
+    if value is None or value is pd.NaT or isinstance(value, (bool, str)):
+        return value if value is not pd.NaT else None
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(float(value)) else None
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, pd.DataFrame):
+        return [plain(row) for row in value.to_dict("records")]
+    if isinstance(value, pd.Series):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value.tolist()]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    return str(value)
