@@ -1,0 +1,352 @@
+"""The SQL of every operation on the gateway's tables, in one place.
+
+Each function gives one SELECT over the tables of :mod:`.schema`. Standard SQL is used wherever
+it serves; what differs between engines (the hash of :func:`bucket_expression`, the local day) is
+one expression each, so that another engine needs those and nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from crm_lab.gateway.store import sql_text
+
+BUCKETS = 10_000
+HASH_RANGE = 2**32
+
+
+def bucket_expression(salt: str, column: str) -> str:
+    """Write the bucket (0 to 9999) of an id: its salted hash, spread over 10,000 buckets.
+
+    The first 8 hexadecimal digits of sha256 of ``salt:id`` (UTF-8) as an integer h; the bucket is
+    floor(h * 10000 / 2**32). The same rule in Python stands in
+    :func:`crm_lab.experiments.assignment.bucket_of`.
+    """
+    text = f"sha256('{sql_text(salt)}:' || {column})"
+    return (
+        f"cast(cast('0x' || substr({text}, 1, 8) as bigint) * {BUCKETS} // {HASH_RANGE} as integer)"
+    )
+
+
+def moment(value: datetime) -> str:
+    """Write a moment (UTC, without zone) as a SQL literal."""
+    if value.tzinfo is not None:
+        raise ValueError("moments are UTC without zone")
+    return f"timestamp '{value.isoformat(sep=' ', timespec='microseconds')}'"
+
+
+def local_day(column: str, zone: str) -> str:
+    """Write the calendar day of a UTC time in the company's time zone."""
+    if zone == "UTC":
+        return f"cast({column} as date)"
+    return f"cast(timezone('{sql_text(zone)}', timezone('UTC', {column})) as date)"
+
+
+def valid_orders() -> str:
+    """Orders that count: known customer, not cancelled."""
+    return (
+        "select customer_id, ordered_at, net_revenue, cost from orders"
+        " where customer_id is not null and status is distinct from 'cancelled'"
+    )
+
+
+def base_totals() -> str:
+    """One row: customers, orders, period, revenue, and how much of it has a known customer."""
+    return """
+        select
+            (select count(*) from customer) as customers,
+            (select count(*) from contact_point) as contact_points,
+            count(*) as orders,
+            count(distinct customer_id) as customers_with_orders,
+            min(ordered_at) as first_order_at,
+            max(ordered_at) as last_order_at,
+            coalesce(sum(net_revenue), 0) as revenue,
+            coalesce(sum(case when customer_id is not null then net_revenue end), 0)
+                as revenue_known_customer,
+            count(*) filter (where net_revenue <= 0) as orders_without_revenue,
+            count(*) filter (where cost is not null) as orders_with_cost
+        from orders
+        where status is distinct from 'cancelled'
+    """
+
+
+def monthly_base(zone: str) -> str:
+    """One row per month: orders, buyers, new buyers, revenue."""
+    day = local_day("ordered_at", zone)
+    return f"""
+        with valid as ({valid_orders()}),
+        dated as (select customer_id, {day} as day, net_revenue from valid),
+        firsts as (select customer_id, min(day) as first_day from dated group by customer_id)
+        select
+            cast(date_trunc('month', day) as date) as month,
+            count(*) as orders,
+            count(distinct customer_id) as buyers,
+            count(distinct case when date_trunc('month', first_day) = date_trunc('month', day)
+                  then customer_id end) as new_buyers,
+            cast(sum(net_revenue) as double) as revenue
+        from dated join firsts using (customer_id)
+        group by 1
+        order by 1
+    """
+
+
+def reachability(channel: str, as_of: datetime) -> str:
+    """One row per customer known at ``as_of``: address, consent, suppression, ``eligible``.
+
+    The last consent event for advertising counts (for this channel or for all); a suppression
+    counts from its start to its end, for the customer or for the address.
+    """
+    now = moment(as_of)
+    name = sql_text(channel)
+    return f"""
+        with address as (
+            select customer_id, min(contact_point_id) as contact_point_id
+            from contact_point
+            where channel = '{name}' and status in ('valid', 'unknown')
+            group by customer_id
+        ),
+        any_address as (
+            select distinct customer_id from contact_point where channel = '{name}'
+        ),
+        consent as (
+            select customer_id, action
+            from (
+                select customer_id, action, row_number() over (
+                    partition by customer_id order by "at" desc, consent_event_id desc
+                ) as latest
+                from consent_event
+                where purpose = 'advertising' and "at" <= {now}
+                  and (channel is null or channel = '{name}')
+            ) as ranked
+            where latest = 1
+        ),
+        suppressed as (
+            select coalesce(s.customer_id, c.customer_id) as customer_id
+            from suppression as s
+            left join contact_point as c on c.contact_point_id = s.contact_point_id
+            where s.from_at <= {now} and (s.to_at is null or s.to_at > {now})
+              and (s.channel is null or s.channel = '{name}')
+        ),
+        judged as (
+            select
+                p.customer_id,
+                p.created_at,
+                p.household_id,
+                a.contact_point_id,
+                case
+                    when coalesce(p.is_test, false) then 'test account'
+                    when e.customer_id is null then 'no address'
+                    when a.customer_id is null then 'address does not work'
+                    when n.action is null then 'no consent to advertising'
+                    when n.action <> 'granted' then 'consent withdrawn'
+                    when p.customer_id in (select customer_id from suppressed) then 'suppressed'
+                end as obstacle
+            from customer as p
+            left join any_address as e on e.customer_id = p.customer_id
+            left join address as a on a.customer_id = p.customer_id
+            left join consent as n on n.customer_id = p.customer_id
+            where p.created_at is null or p.created_at <= {now}
+        )
+        select judged.*, c.address, obstacle is null as eligible
+        from judged
+        left join contact_point as c on c.contact_point_id = judged.contact_point_id
+    """
+
+
+def outcomes(scope: str, *, starts_at: datetime, ends_at: datetime, pre_starts_at: datetime) -> str:
+    """One row per customer assigned under ``scope``, those without an order included.
+
+    Columns: customer_id, variant, revenue, orders, pre_revenue, pre_orders; the outcome counts
+    orders from ``starts_at`` to before ``ends_at``, the pre-period those from ``pre_starts_at``
+    to before ``starts_at``.
+    """
+    start, end, before = moment(starts_at), moment(ends_at), moment(pre_starts_at)
+    return f"""
+        with valid as (
+            select customer_id, ordered_at, net_revenue from ({valid_orders()}) as counted
+            where ordered_at >= {before} and ordered_at < {end}
+        ),
+        sums as (
+            select
+                customer_id,
+                sum(case when ordered_at >= {start} then net_revenue end) as revenue,
+                count(*) filter (where ordered_at >= {start}) as orders,
+                sum(case when ordered_at < {start} then net_revenue end) as pre_revenue,
+                count(*) filter (where ordered_at < {start}) as pre_orders
+            from valid group by customer_id
+        )
+        select
+            a.customer_id,
+            a.variant,
+            cast(coalesce(s.revenue, 0) as double) as revenue,
+            coalesce(s.orders, 0) as orders,
+            cast(coalesce(s.pre_revenue, 0) as double) as pre_revenue,
+            coalesce(s.pre_orders, 0) as pre_orders
+        from assignment as a
+        left join sums as s on s.customer_id = a.customer_id
+        where a.scope = '{sql_text(scope)}'
+        order by a.customer_id
+    """
+
+
+def daily_revenue(scope: str, *, starts_at: datetime, ends_at: datetime, zone: str) -> str:
+    """Revenue per variant and local day of the customers assigned under ``scope``."""
+    day = local_day("o.ordered_at", zone)
+    return f"""
+        select a.variant, {day} as day, cast(sum(o.net_revenue) as double) as revenue,
+               count(*) as orders
+        from assignment as a
+        join ({valid_orders()}) as o on o.customer_id = a.customer_id
+        where a.scope = '{sql_text(scope)}'
+          and o.ordered_at >= {moment(starts_at)} and o.ordered_at < {moment(ends_at)}
+        group by 1, 2
+        order by 1, 2
+    """
+
+
+def purchase_summary(as_of: datetime, *, zone: str) -> str:
+    """One row per buyer: first day, last day, purchase days, revenue of repeat days.
+
+    The unit is the day: several orders on one day are one purchase. ``repeat_days_paid`` and
+    ``repeat_revenue`` are over repeat days whose total is above 0, which is what a spend model
+    may use. ``as_of`` is the first moment that is not observed.
+    """
+    return f"""
+        with days as (
+            select customer_id, {local_day("ordered_at", zone)} as day, sum(net_revenue) as spent
+            from ({valid_orders()}) as counted
+            where ordered_at < {moment(as_of)}
+            group by 1, 2
+        ),
+        buyers as (
+            select customer_id, min(day) as first_day, max(day) as last_day,
+                   count(*) as purchase_days,
+                   arg_min(spent, day) as first_spent,
+                   sum(case when spent > 0 then spent else 0 end) as spent_paid,
+                   count(*) filter (where spent > 0) as days_paid
+            from days group by customer_id
+        )
+        select
+            customer_id,
+            first_day,
+            last_day,
+            purchase_days - 1 as frequency,
+            days_paid - (case when first_spent > 0 then 1 else 0 end) as repeat_days_paid,
+            cast(spent_paid - greatest(first_spent, 0) as double) as repeat_revenue
+        from buyers
+        order by customer_id
+    """
+
+
+def purchase_days(as_of: datetime, *, zone: str) -> str:
+    """One row per customer and purchase day before ``as_of``: customer_id, day, amount."""
+    return f"""
+        select customer_id, {local_day("ordered_at", zone)} as day,
+               cast(sum(net_revenue) as double) as amount
+        from ({valid_orders()}) as counted
+        where ordered_at < {moment(as_of)}
+        group by 1, 2
+        order by 1, 2
+    """
+
+
+def contacts_of(scope: str, *, starts_at: datetime, ends_at: datetime) -> str:
+    """Messages by variant, class and campaign to customers assigned under ``scope``."""
+    return f"""
+        select a.variant, s.message_class, s.campaign_id, c.is_randomised,
+               count(*) as messages, count(distinct a.customer_id) as customers
+        from assignment as a
+        join send as s on s.customer_id = a.customer_id
+        left join campaign as c on c.campaign_id = s.campaign_id
+        where a.scope = '{sql_text(scope)}'
+          and s.scheduled_at >= {moment(starts_at)} and s.scheduled_at < {moment(ends_at)}
+        group by 1, 2, 3, 4
+        order by 1, 2, 3
+    """
+
+
+def deliveries_of(campaign_id: str) -> str:
+    """Count the sends of a campaign by variant, and how many were delivered, opened and clicked."""
+    return f"""
+        with reached as (
+            select send_id,
+                   bool_or(type = 'delivered') as delivered,
+                   bool_or(type = 'open') as opened,
+                   bool_or(type = 'click') as clicked,
+                   bool_or(type in ('bounce_hard', 'bounce_soft')) as bounced,
+                   bool_or(type = 'unsubscribe') as unsubscribed
+            from delivery_event group by send_id
+        )
+        select s.variant,
+               count(*) as sent,
+               count(*) filter (where r.delivered) as delivered,
+               count(*) filter (where r.opened) as opened,
+               count(*) filter (where r.clicked) as clicked,
+               count(*) filter (where r.bounced) as bounced,
+               count(*) filter (where r.unsubscribed) as unsubscribed
+        from send as s
+        left join reached as r on r.send_id = s.send_id
+        where s.campaign_id = '{sql_text(campaign_id)}'
+        group by 1
+        order by 1
+    """
+
+
+def attributed_revenue(campaign_id: str, *, starts_at: datetime, ends_at: datetime) -> str:
+    """Revenue of everybody who was sent the campaign, by variant: what attribution would claim."""
+    return f"""
+        with recipients as (
+            select variant, customer_id, min(scheduled_at) as sent_at
+            from send where campaign_id = '{sql_text(campaign_id)}' group by 1, 2
+        )
+        select r.variant, count(*) as orders, cast(sum(o.net_revenue) as double) as revenue
+        from recipients as r
+        join ({valid_orders()}) as o on o.customer_id = r.customer_id
+        where o.ordered_at >= r.sent_at
+          and o.ordered_at >= {moment(starts_at)} and o.ordered_at < {moment(ends_at)}
+        group by 1
+        order by 1
+    """
+
+
+def campaigns_not_randomised() -> str:
+    """Campaigns whose recipients were chosen, with how much they had spent before it.
+
+    One row per campaign: recipients, others, mean revenue of the 28 days before its start in
+    each group. Where the first exceeds the second, a comparison of the two is no effect.
+    """
+    return f"""
+        with chosen as (
+            select campaign_id, starts_at from campaign
+            where is_randomised is not true and starts_at is not null
+        ),
+        recipients as (
+            select distinct campaign_id, customer_id from send
+        ),
+        grid as (
+            select c.campaign_id, c.starts_at, p.customer_id,
+                   r.customer_id is not null as is_recipient
+            from chosen as c
+            cross join customer as p
+            left join recipients as r
+              on r.campaign_id = c.campaign_id and r.customer_id = p.customer_id
+        ),
+        spent as (
+            select g.campaign_id, g.customer_id, g.is_recipient,
+                   coalesce(sum(o.net_revenue), 0) as amount
+            from grid as g
+            left join ({valid_orders()}) as o
+              on o.customer_id = g.customer_id
+             and o.ordered_at < g.starts_at and o.ordered_at >= g.starts_at - interval 28 day
+            group by 1, 2, 3
+        )
+        select campaign_id,
+               count(*) filter (where is_recipient) as recipients,
+               count(*) filter (where not is_recipient) as others,
+               cast(avg(case when is_recipient then amount end) as double) as recipients_before,
+               cast(avg(case when not is_recipient then amount end) as double) as others_before
+        from spent
+        group by 1
+        having count(*) filter (where is_recipient) > 0
+        order by 1
+    """

@@ -1,0 +1,66 @@
+"""Reading the gateway: a reader is pinned to one snapshot and can write nothing."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import duckdb
+import pandas as pd
+
+from crm_lab.gateway.imports import scan
+from crm_lab.gateway.schema import TABLES
+from crm_lab.gateway.store import Snapshot, Store
+
+
+class Reader:
+    """The tables of one snapshot as views of an in-process query engine.
+
+    Use it as a context manager; whatever happens in the gateway meanwhile, a reader sees the same
+    rows from its first query to its last.
+
+    Parameters
+    ----------
+    store : Store
+        Where the files lie.
+    snapshot_id : int, optional
+        Which snapshot; by default the latest.
+    """
+
+    def __init__(self, store: Store, snapshot_id: int | None = None) -> None:
+        self.store = store
+        self.snapshot: Snapshot = store.snapshot(snapshot_id)
+        self.engine: duckdb.DuckDBPyConnection = store.engine()
+        for table in TABLES:
+            files = [str(file.path) for file in store.files(table, self.snapshot.snapshot_id)]
+            self.engine.execute(f'create view "{table}" as {scan(table, files)}')
+
+    def frame(self, query: str) -> pd.DataFrame:
+        """Run one query of :mod:`crm_lab.gateway.operations` and give its rows as a frame."""
+        frame: pd.DataFrame = self.engine.execute(query).df()
+        return frame
+
+    def one(self, query: str) -> dict[str, object]:
+        """Run a query that gives one row, and give it as a dictionary."""
+        result = self.engine.execute(query)
+        names = [column[0] for column in result.description or []]
+        row = result.fetchone()
+        return dict(zip(names, row, strict=True)) if row is not None else {}
+
+    def count(self, table: str) -> int:
+        """Count the rows of a table."""
+        return int(str(self.one(f'select count(*) as n from "{table}"')["n"]))
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self.engine.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
