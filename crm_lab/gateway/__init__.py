@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from crm_lab.errors import LedgerError
 from crm_lab.gateway import ledger
 from crm_lab.gateway.import_report import ImportReport
 from crm_lab.gateway.imports import import_file
@@ -15,19 +17,24 @@ from crm_lab.gateway.ledger import Entry, EntryKind
 from crm_lab.gateway.mapping import LoadedMap, load_map, load_maps
 from crm_lab.gateway.reads import Reader
 from crm_lab.gateway.schema import BATCH_COLUMN, TABLES
-from crm_lab.gateway.store import Snapshot, Store, quoted
+from crm_lab.gateway.store import DataFile, Snapshot, Store, quoted, sql_text
 
 __all__ = [
     "Entry",
     "EntryKind",
     "Gateway",
     "ImportReport",
+    "LedgerEntry",
     "LoadedMap",
     "Reader",
     "Snapshot",
     "load_map",
     "load_maps",
 ]
+
+
+LedgerEntry = tuple[EntryKind, str, Mapping[str, Any]]
+"""Kind, subject and payload of an entry to write."""
 
 
 class Gateway:
@@ -81,36 +88,31 @@ class Gateway:
 
     def append(
         self,
-        table: str,
-        query_or_frame: str | pd.DataFrame,
+        rows: Mapping[str, str | pd.DataFrame],
         *,
         reason: str,
-        entries: Callable[[Reader, str, int], list[tuple[EntryKind, str, Mapping[str, Any]]]],
+        entries: Callable[[Reader, Mapping[str, str]], list[LedgerEntry]],
         check: Callable[[Reader], None] | None = None,
-        prepare: Callable[[Reader], None] | None = None,
     ) -> Snapshot:
-        """Append rows to a table and write ledger entries, both in one transaction.
+        """Append rows to tables and write ledger entries, all in one transaction.
 
         Parameters
         ----------
-        table : str
-            Table of the gateway; its keys must be new.
-        query_or_frame : str or pandas.DataFrame
-            The rows, without ``import_batch_id``; a query runs on the latest snapshot.
+        rows : mapping
+            Table to its new rows, without ``import_batch_id``: a query on the latest snapshot (or
+            on temporary tables that ``check`` made), or a frame. Their keys must be new.
         reason : str
             What made the rows.
         entries : callable
-            Gets the reader, the hash of the written file and the number of rows; gives the
-            ledger entries.
-        check : callable
-            Gets the reader under the writer's lock, before anything is written; raises to stop.
-        prepare : callable
-            Makes what the query needs (temporary tables) in the reader's engine.
+            Gets the reader and the hash of each written file; gives the ledger entries.
+        check : callable, optional
+            Gets the reader under the writer's lock, before anything is written; raises to stop,
+            and may make temporary tables in the reader's engine.
 
         Raises
         ------
         LedgerError
-            From ``check``.
+            A row with the same key is there already, or ``check`` raised it.
         BusyError
             Another process is writing.
         """
@@ -118,36 +120,39 @@ class Gateway:
         with store.write_lock(reason), Reader(store) as reader:
             if check is not None:
                 check(reader)
-            if prepare is not None:
-                prepare(reader)
-            if isinstance(query_or_frame, pd.DataFrame):
-                reader.engine.register("appended", query_or_frame)
-                query = "select * from appended"
-            else:
-                query = query_or_frame
-            columns = ", ".join(
-                f'cast("{c.name}" as {c.sql_type}) as "{c.name}"' for c in TABLES[table].columns
-            )
-            typed = f"select {columns}, '{reason}' as {BATCH_COLUMN} from ({query})"
-            file = store.write_file(reader.engine, table, typed)
-            held = f"select {quoted(TABLES[table].key)} from read_parquet('{file.path}')"
-            twice = reader.one(
-                f'select count(*) as n from "{table}" semi join ({held})'
-                f" using ({quoted(TABLES[table].key)})"
-            )["n"]
-            repeated = reader.one(
-                f"select count(*) - count(distinct ({quoted(TABLES[table].key)})) as n"
-                f" from ({held})"
-            )["n"]
-            if twice or repeated:
-                raise ValueError(f"{twice or repeated} rows of {table} are there already")
-            written = entries(reader, file.sha256, file.rows)
+            files = [self._new_file(store, reader, name, new, reason) for name, new in rows.items()]
+            written = entries(reader, {file.table: file.sha256 for file in files})
             return store.publish(
-                add=[file],
+                add=files,
                 remove=[],
                 reason=reason,
                 within=lambda db: _append_all(db, written),
             )
+
+    def _new_file(
+        self, store: Store, reader: Reader, name: str, new: str | pd.DataFrame, reason: str
+    ) -> DataFile:
+        table = TABLES[name]
+        query = new
+        if isinstance(new, pd.DataFrame):
+            reader.engine.register(f"new_{name}", new)
+            query = f"select * from new_{name}"
+        columns = ", ".join(
+            f'cast("{c.name}" as {c.sql_type}) as "{c.name}"' for c in table.columns
+        )
+        batch = f"'{sql_text(reason)}' as {BATCH_COLUMN}"
+        file = store.write_file(reader.engine, name, f"select {columns}, {batch} from ({query})")
+        key = quoted(table.key)
+        held = f"select {key} from read_parquet('{sql_text(str(file.path))}')"
+        there = reader.integer(f'select count(*) from "{name}" semi join ({held}) using ({key})')
+        twice = reader.integer(f"select count(*) - count(distinct ({key})) from ({held})")
+        if there or twice:
+            raise LedgerError(
+                f"{there + twice} rows of {name} are there already or come twice",
+                expected="rows that are new",
+                where=reason,
+            )
+        return file
 
     def imports(self) -> pd.DataFrame:
         """List every import, the latest first."""
@@ -175,6 +180,6 @@ class Gateway:
         return Store.open(self.folder, threads=self._threads)
 
 
-def _append_all(db: Any, written: list[tuple[EntryKind, str, Mapping[str, Any]]]) -> None:
+def _append_all(db: sqlite3.Connection, written: list[LedgerEntry]) -> None:
     for kind, subject, payload in written:
         ledger.append(db, kind, subject, payload)

@@ -50,6 +50,11 @@ def valid_orders() -> str:
     )
 
 
+def imported_until() -> str:
+    """One row: the last moment of which orders are known."""
+    return "select max(ordered_at) as last_order_at from orders"
+
+
 def base_totals() -> str:
     """One row: customers, orders, period, revenue, and how much of it has a known customer."""
     return """
@@ -153,12 +158,53 @@ def reachability(channel: str, as_of: datetime) -> str:
     """
 
 
-def outcomes(scope: str, *, starts_at: datetime, ends_at: datetime, pre_starts_at: datetime) -> str:
-    """One row per customer assigned under ``scope``, those without an order included.
+def assigned(scope: str) -> str:
+    """Select the customers assigned under ``scope`` with their variant, as a population."""
+    return (
+        "select customer_id, variant, assigned_at from assignment"
+        f" where scope = '{sql_text(scope)}'"
+    )
 
-    Columns: customer_id, variant, revenue, orders, pre_revenue, pre_orders; the outcome counts
-    orders from ``starts_at`` to before ``ends_at``, the pre-period those from ``pre_starts_at``
-    to before ``starts_at``.
+
+def audience(
+    channel: str, as_of: datetime, *, bought_within_days: int | None, min_orders: int
+) -> str:
+    """Judge every customer for a campaign: :func:`reachability` and the audience's conditions.
+
+    Who may be reached and does not fulfil the conditions gets the obstacle
+    ``outside the audience``.
+    """
+    now = moment(as_of)
+    since = "" if bought_within_days is None else f"interval {int(bought_within_days)} day"
+    recent = f"and max(ordered_at) >= {now} - {since}" if since else ""
+    needs_orders = bought_within_days is not None or min_orders > 0
+    inside = "b.customer_id is not null" if needs_orders else "true"
+    return f"""
+        with buyers as (
+            select customer_id from ({valid_orders()}) as counted
+            where ordered_at < {now}
+            group by customer_id
+            having count(*) >= {int(min_orders)} {recent}
+        ),
+        reach as ({reachability(channel, as_of)})
+        select
+            r.customer_id, r.created_at, r.household_id, r.contact_point_id, r.address,
+            case when r.obstacle is not null then r.obstacle
+                 when not ({inside}) then 'outside the audience' end as obstacle,
+            r.eligible and {inside} as eligible
+        from reach as r
+        left join buyers as b on b.customer_id = r.customer_id
+    """
+
+
+def outcomes(
+    population: str, *, starts_at: datetime, ends_at: datetime, pre_starts_at: datetime
+) -> str:
+    """One row per customer of ``population``, those without an order included.
+
+    ``population`` is a SELECT of customer_id and variant. Columns: customer_id, variant, revenue,
+    orders, pre_revenue, pre_orders; the outcome counts orders from ``starts_at`` to before
+    ``ends_at``, the pre-period those from ``pre_starts_at`` to before ``starts_at``.
     """
     start, end, before = moment(starts_at), moment(ends_at), moment(pre_starts_at)
     return f"""
@@ -182,9 +228,8 @@ def outcomes(scope: str, *, starts_at: datetime, ends_at: datetime, pre_starts_a
             coalesce(s.orders, 0) as orders,
             cast(coalesce(s.pre_revenue, 0) as double) as pre_revenue,
             coalesce(s.pre_orders, 0) as pre_orders
-        from assignment as a
+        from ({population}) as a
         left join sums as s on s.customer_id = a.customer_id
-        where a.scope = '{sql_text(scope)}'
         order by a.customer_id
     """
 
@@ -250,18 +295,85 @@ def purchase_days(as_of: datetime, *, zone: str) -> str:
     """
 
 
-def contacts_of(scope: str, *, starts_at: datetime, ends_at: datetime) -> str:
-    """Messages by variant, class and campaign to customers assigned under ``scope``."""
+def touched_controls(scope: str, *, starts_at: datetime, ends_at: datetime) -> str:
+    """Select the controls of ``scope`` to whom marketing was sent in the window."""
     return f"""
-        select a.variant, s.message_class, s.campaign_id, c.is_randomised,
-               count(*) as messages, count(distinct a.customer_id) as customers
+        select a.customer_id, count(*) as messages, min(s.scheduled_at) as first_at,
+               count(distinct s.campaign_id) as campaigns
         from assignment as a
         join send as s on s.customer_id = a.customer_id
-        left join campaign as c on c.campaign_id = s.campaign_id
-        where a.scope = '{sql_text(scope)}'
+        where a.scope = '{sql_text(scope)}' and a.variant = 'control'
+          and coalesce(s.message_class, 'marketing') = 'marketing'
           and s.scheduled_at >= {moment(starts_at)} and s.scheduled_at < {moment(ends_at)}
-        group by 1, 2, 3, 4
-        order by 1, 2, 3
+        group by 1
+        order by 1
+    """
+
+
+def recipients_of(scope: str, channel: str, as_of: datetime) -> str:
+    """Judge everybody assigned to an arm of ``scope`` for a send list, now.
+
+    Columns: customer_id, variant, contact_point_id, address, household_id, obstacle. Besides what
+    :func:`reachability` finds, an address or a household shared with a control customer is an
+    obstacle: the control customer would read the message too.
+    """
+    return f"""
+        with members as (
+            select customer_id, variant from ({assigned(scope)}) as everybody
+        ),
+        protected as (
+            select customer_id from assignment
+            where variant = 'control' and (scope = '{sql_text(scope)}' or scope like 'epoch:%')
+        ),
+        protected_address as (
+            select distinct lower(c.address) as address
+            from contact_point as c join protected as p on p.customer_id = c.customer_id
+        ),
+        protected_household as (
+            select distinct c.household_id
+            from customer as c join protected as p on p.customer_id = c.customer_id
+            where c.household_id is not null
+        ),
+        reach as ({reachability(channel, as_of)})
+        select
+            m.customer_id, m.variant, r.contact_point_id, r.address, r.household_id,
+            case
+                when m.customer_id in (select customer_id from protected) then 'control group'
+                when m.variant = 'rest' then 'left out by the plan'
+                when r.customer_id is null then 'no longer known'
+                when r.obstacle is not null then r.obstacle
+                when lower(r.address) in (select address from protected_address)
+                    then 'shares an address with a control customer'
+                when r.household_id in (select household_id from protected_household)
+                    then 'shares a household with a control customer'
+            end as obstacle
+        from members as m
+        left join reach as r on r.customer_id = m.customer_id
+        order by m.customer_id
+    """
+
+
+def control_contacts(scope: str) -> str:
+    """Select ids and addresses that no send list may hold: every control's, current and own."""
+    return f"""
+        with protected as (
+            select distinct customer_id from assignment
+            where variant = 'control' and (scope = '{sql_text(scope)}' or scope like 'epoch:%')
+        )
+        select p.customer_id, lower(c.address) as address
+        from protected as p
+        left join contact_point as c on c.customer_id = p.customer_id
+    """
+
+
+def sent_list(campaign_id: str, wave_no: int) -> str:
+    """Give the rows of an exported send list again, with the addresses of this snapshot."""
+    return f"""
+        select s.send_id, s.customer_id, c.address, s.variant, s.scheduled_at
+        from send as s
+        left join contact_point as c on c.contact_point_id = s.contact_point_id
+        where s.campaign_id = '{sql_text(campaign_id)}' and s.wave_no = {int(wave_no)}
+        order by s.send_id
     """
 
 

@@ -46,9 +46,21 @@ class Reader:
         row = result.fetchone()
         return dict(zip(names, row, strict=True)) if row is not None else {}
 
-    def count(self, table: str) -> int:
-        """Count the rows of a table."""
-        return int(str(self.one(f'select count(*) as n from "{table}"')["n"]))
+    def integer(self, query: str) -> int:
+        """Run a query that gives one whole number, and give it; 0 when it gives none."""
+        row = self.engine.execute(query).fetchone()
+        return int(row[0]) if row is not None and row[0] is not None else 0
+
+    def count(self, relation: str) -> int:
+        """Count the rows of a table, a view or a temporary table."""
+        return self.integer(f'select count(*) from "{relation}"')
+
+    def counts(self, relation: str, column: str) -> dict[str, int]:
+        """Count the rows of a relation by the values of one column."""
+        rows = self.engine.execute(
+            f'select "{column}", count(*) from "{relation}" group by 1 order by 1'
+        ).fetchall()
+        return {str(value): int(count) for value, count in rows}
 
     def close(self) -> None:
         """Let go of the engine."""

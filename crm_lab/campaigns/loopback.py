@@ -1,0 +1,218 @@
+"""A sending service that is not there: it reads send lists and returns what one would return.
+
+It plants a known effect on top of real orders, so that the whole loop can be run and its answer
+checked: an arm with an effect of 0.4 gets extra orders worth 40 % of what its recipients really
+spent in the window. What was planted is written beside the results, and a page that uses it says
+so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from crm_lab.errors import FileError
+
+DELIVERED, OPENED, CLICKED, UNSUBSCRIBED = 0.97, 0.32, 0.06, 0.004
+PLANTED_FILE = "planted.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted:
+    """What the loopback service added in one arm.
+
+    Attributes
+    ----------
+    arm : str
+        The arm.
+    effect : float
+        Wanted effect, as a part of what the recipients really spent in the window.
+    recipients : int
+        Rows of the send list.
+    orders : int
+        Orders that were added.
+    revenue : float
+        What they are worth in all; exact.
+    """
+
+    arm: str
+    effect: float
+    recipients: int
+    orders: int
+    revenue: float
+
+
+def run_loopback(
+    lists: Mapping[str, Path],
+    till: pd.DataFrame,
+    *,
+    effects: Mapping[str, float],
+    ends_at: datetime,
+    folder: Path,
+    rng: np.random.Generator,
+) -> list[Planted]:
+    """Consume send lists and write delivery events and orders as files.
+
+    Parameters
+    ----------
+    lists : mapping
+        Send list file per arm.
+    till : pandas.DataFrame
+        The real orders of the window: order_id, customer_id, store_id, ordered_at, amount_cents,
+        discount_cents.
+    effects : mapping
+        Effect to plant per arm; arms that are not named get none.
+    ends_at : datetime
+        End of the window.
+    folder : pathlib.Path
+        Gets ``deliveries.csv``, ``orders.csv`` (the real orders and the planted ones) and
+        ``planted.json``.
+    rng : numpy.random.Generator
+        Source of chance.
+
+    Raises
+    ------
+    FileError
+        A send list is missing or has other columns.
+    """
+    events, planted, extra = [], [], []
+    for arm, path in lists.items():
+        recipients = _read_list(path)
+        events.append(_deliveries(recipients, rng))
+        orders = _planted_orders(
+            recipients, till, effect=effects.get(arm, 0.0), ends_at=ends_at, arm=arm, rng=rng
+        )
+        extra.append(orders)
+        planted.append(
+            Planted(
+                arm=arm,
+                effect=effects.get(arm, 0.0),
+                recipients=len(recipients),
+                orders=len(orders),
+                revenue=int(orders["amount_cents"].sum()) / 100,
+            )
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_csv(pd.concat(events, ignore_index=True), folder / "deliveries.csv")
+    every = pd.concat([till, *extra], ignore_index=True).sort_values(["ordered_at", "order_id"])
+    _write_csv(_till_columns(every), folder / "orders.csv")
+    truth = [
+        {
+            "arm": item.arm,
+            "effect": item.effect,
+            "recipients": item.recipients,
+            "orders": item.orders,
+            "revenue": item.revenue,
+        }
+        for item in planted
+    ]
+    (folder / PLANTED_FILE).write_text(json.dumps(truth, indent=2), "utf-8")
+    return planted
+
+
+def read_planted(folder: Path) -> list[Planted] | None:
+    """Read what a loopback run planted, or None where there was none."""
+    path = folder / PLANTED_FILE
+    if not path.is_file():
+        return None
+    return [Planted(**item) for item in json.loads(path.read_text("utf-8"))]
+
+
+def _read_list(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise FileError("the send list does not exist", where=str(path))
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = {"send_id", "customer_id", "scheduled_at"} - set(frame.columns)
+    if missing:
+        raise FileError(f"the send list lacks {', '.join(sorted(missing))}", where=str(path))
+    frame["scheduled_at"] = pd.to_datetime(frame["scheduled_at"])
+    return frame
+
+
+def _deliveries(recipients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """One event per thing that happened to a message, ids made of the message's."""
+    chance = rng.random((4, len(recipients)))
+    minutes = rng.integers(1, 60 * 48, (3, len(recipients)))
+    delivered = chance[0] < DELIVERED
+    opened = delivered & (chance[1] < OPENED)
+    clicked = opened & (chance[2] < CLICKED / OPENED)
+    left = opened & (chance[3] < UNSUBSCRIBED / OPENED)
+    parts = []
+    for kind, happened, after in (
+        ("delivered", delivered, np.ones(len(recipients), dtype=int)),
+        ("bounce_soft", ~delivered, np.ones(len(recipients), dtype=int)),
+        ("open", opened, minutes[0]),
+        ("click", clicked, minutes[0] + minutes[1]),
+        ("unsubscribe", left, minutes[0] + minutes[2]),
+    ):
+        chosen = recipients[happened]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "event_id": chosen["send_id"] + f"/{kind}",
+                    "send_id": chosen["send_id"],
+                    "at": chosen["scheduled_at"] + pd.to_timedelta(after[happened], unit="min"),
+                    "type": kind,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _planted_orders(
+    recipients: pd.DataFrame,
+    till: pd.DataFrame,
+    *,
+    effect: float,
+    ends_at: datetime,
+    arm: str,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Extra orders worth ``effect`` times the recipients' real spend, drawn from their receipts."""
+    own = till[
+        till["customer_id"].isin(recipients["customer_id"])
+        & (till["ordered_at"] < ends_at)
+        & (till["amount_cents"] > 0)
+    ]
+    target = effect * float(own["amount_cents"].sum())
+    if target <= 0:
+        return till.iloc[:0]
+    count = max(1, round(target / float(own["amount_cents"].mean())))
+    receipts = own.iloc[rng.integers(0, len(own), count)]
+    takers = recipients.iloc[rng.integers(0, len(recipients), count)]
+    first = takers["scheduled_at"].to_numpy()
+    room = (np.datetime64(ends_at - timedelta(minutes=1)) - first).astype("timedelta64[s]")
+    seconds = (rng.random(count) * room.astype(np.int64)).astype(np.int64)
+    return pd.DataFrame(
+        {
+            "order_id": [f"planted-{arm}-{number}" for number in range(1, count + 1)],
+            "customer_id": takers["customer_id"].to_numpy(),
+            "store_id": receipts["store_id"].to_numpy(),
+            "ordered_at": first + seconds.astype("timedelta64[s]"),
+            "amount_cents": receipts["amount_cents"].to_numpy(),
+            "discount_cents": 0,
+        }
+    )
+
+
+def _till_columns(orders: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "order_id": orders["order_id"],
+            "customer_id": orders["customer_id"],
+            "store": orders["store_id"],
+            "ordered_at": orders["ordered_at"].dt.strftime("%Y-%m-%d %H:%M:%S"),
+            "total": (orders["amount_cents"] / 100).map("{:.2f}".format),
+            "discount": (orders["discount_cents"] / 100).map("{:.2f}".format),
+        }
+    )
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")

@@ -1,0 +1,284 @@
+"""Send lists: one file per arm, with a waterfall from the base to the list and a guard.
+
+The guard is a second look with other code: before anything is written it compares every id and
+every address of the list with those of the control group, and refuses the whole export on one
+match. The list becomes visible only after the ledger holds its hash, and an export that is asked
+for again gives the same file or an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from crm_lab.cards import Result
+from crm_lab.errors import GuardError, LedgerError
+from crm_lab.experiments.plan import Plan
+from crm_lab.formats import listing
+from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
+
+WAVE = 1
+COLUMNS = ("send_id", "customer_id", "address", "variant", "message", "scheduled_at")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of a cell that a spreadsheet would run as a formula."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SendListExport(Result):
+    """What was exported: files with their hashes, and how the base became the list.
+
+    Attributes
+    ----------
+    campaign : str
+        Experiment whose list it is.
+    files : mapping
+        Path of each file, by arm.
+    rows, sha256 : mapping
+        Rows and hash of each file, by arm.
+    waterfall : tuple of (what, customers)
+        From everybody assigned to the list: every exclusion with its reason.
+    controls_protected : int
+        Control customers that the guard compared the list with.
+    was_exported : bool
+        Whether the same list had been exported before.
+    """
+
+    title: ClassVar[str] = "Send list"
+
+    campaign: str
+    files: Mapping[str, Path]
+    rows: Mapping[str, int]
+    sha256: Mapping[str, str]
+    waterfall: tuple[tuple[str, int], ...]
+    controls_protected: int
+    was_exported: bool
+
+    def sentence(self) -> str:
+        """Say how many addresses go out and that no control is among them."""
+        total = sum(self.rows.values())
+        again = " The same list had been exported before." if self.was_exported else ""
+        return (
+            f"{total:,} addresses in {len(self.files)} files; 0 of {self.controls_protected:,}"
+            f" control customers among them (ids and addresses compared).{again}"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the waterfall, one row per step."""
+        return pd.DataFrame(self.waterfall, columns=["step", "customers"])
+
+
+def export_send_list(
+    gateway: Gateway, plan: Plan, *, folder: Path, as_of: datetime
+) -> SendListExport:
+    """Write the send list of an assigned experiment, one CSV file per arm.
+
+    Parameters
+    ----------
+    gateway : Gateway
+        Base and ledger.
+    plan : Plan
+        The registered plan.
+    folder : pathlib.Path
+        Gets one file per arm.
+    as_of : datetime
+        Business time of the export (UTC): consent and suppressions count as they are then.
+
+    Raises
+    ------
+    GuardError
+        The list would reach a control customer; nothing was written.
+    LedgerError
+        A list exported earlier cannot be given again as it was.
+    """
+    done = gateway.entries(kind="list_exported", subject=plan.name)
+    if done:
+        return _export_again(gateway, plan, folder, done[-1].payload)
+    with gateway.reader() as reader:
+        judged = reader.frame(operations.recipients_of(plan.scope, plan.channel, as_of))
+        protected = reader.frame(operations.control_contacts(plan.scope))
+    recipients = judged[judged["obstacle"].isna()].copy()
+    guard(recipients, protected)
+    recipients["send_id"] = plan.name + f"/{WAVE}/" + recipients["customer_id"]
+    recipients["scheduled_at"] = max(as_of, plan.starts_at)
+    contents = {arm: _content(plan, recipients, arm) for arm in plan.arms}
+    hashes = {arm: hashlib.sha256(text.encode()).hexdigest() for arm, text in contents.items()}
+    rows = {arm: int((recipients["variant"] == arm).sum()) for arm in plan.arms}
+    waterfall = _waterfall(judged)
+    payload = {
+        "wave": WAVE,
+        "at": as_of.isoformat(),
+        "files": {arm: {"sha256": hashes[arm], "rows": rows[arm]} for arm in plan.arms},
+        "waterfall": [list(step) for step in waterfall],
+        "controls_protected": int(protected["customer_id"].nunique()),
+    }
+
+    def check(reader: Reader) -> None:
+        if gateway.entries(kind="list_exported", subject=plan.name):
+            raise LedgerError(f"the list of '{plan.name}' was exported in this moment")
+        if reader.frame(operations.control_contacts(plan.scope)).shape != protected.shape:
+            raise LedgerError(
+                "the control group changed while the list was made", remedy="export again"
+            )
+
+    def entries(reader: Reader, files: Mapping[str, str]) -> list[LedgerEntry]:
+        return [("list_exported", plan.name, {**payload, "file_sha256": files["send"]})]
+
+    gateway.append(
+        {"campaign": _campaign_row(plan), "send": _send_rows(plan, recipients)},
+        reason=f"send list of {plan.name}",
+        entries=entries,
+        check=check,
+    )
+    return SendListExport(
+        campaign=plan.name,
+        files=_write(folder, plan, contents),
+        rows=rows,
+        sha256=hashes,
+        waterfall=waterfall,
+        controls_protected=int(protected["customer_id"].nunique()),
+        was_exported=False,
+    )
+
+
+def guard(recipients: pd.DataFrame, protected: pd.DataFrame) -> None:
+    """Refuse a list that holds a control customer, by id or by address.
+
+    Parameters
+    ----------
+    recipients : pandas.DataFrame
+        Columns customer_id, address.
+    protected : pandas.DataFrame
+        Columns customer_id, address (small letters): the control group.
+
+    Raises
+    ------
+    GuardError
+        With the number of matches; ids are not printed.
+    """
+    ids = set(recipients["customer_id"]) & set(protected["customer_id"])
+    addresses = set(recipients["address"].dropna().str.lower()) & set(protected["address"].dropna())
+    if ids or addresses:
+        raise GuardError(
+            f"the list would reach control customers: {len(ids)} by id,"
+            f" {len(addresses)} by a shared address",
+            expected="a list without anybody of the control group",
+            remedy="nothing was written; draw the arms anew under a new name",
+        )
+
+
+def _export_again(
+    gateway: Gateway, plan: Plan, folder: Path, payload: Mapping[str, object]
+) -> SendListExport:
+    with gateway.reader() as reader:
+        sent = reader.frame(operations.sent_list(plan.name, WAVE))
+    contents = {arm: _content(plan, sent, arm) for arm in plan.arms}
+    recorded = payload["files"]
+    assert isinstance(recorded, Mapping)  # as this module wrote it
+    changed = [
+        arm
+        for arm, text in contents.items()
+        if hashlib.sha256(text.encode()).hexdigest() != recorded[arm]["sha256"]
+    ]
+    if changed:
+        raise LedgerError(
+            f"the list of {listing(changed)} would differ from the one that was exported",
+            expected="the same addresses; some were changed since",
+            where=plan.name,
+            remedy="use the files of the first export; a changed list would be a new wave",
+        )
+    steps = payload["waterfall"]
+    assert isinstance(steps, list)
+    return SendListExport(
+        campaign=plan.name,
+        files=_write(folder, plan, contents),
+        rows={arm: int(recorded[arm]["rows"]) for arm in plan.arms},
+        sha256={arm: str(recorded[arm]["sha256"]) for arm in plan.arms},
+        waterfall=tuple((str(what), int(count)) for what, count in steps),
+        controls_protected=int(str(payload["controls_protected"])),
+        was_exported=True,
+    )
+
+
+def _content(plan: Plan, recipients: pd.DataFrame, arm: str) -> str:
+    rows = recipients[recipients["variant"] == arm].sort_values("send_id")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows.itertuples(index=False):
+        cells = (
+            row.send_id,
+            row.customer_id,
+            row.address,
+            row.variant,
+            plan.messages[arm],
+            f"{row.scheduled_at:%Y-%m-%d %H:%M:%S}",
+        )
+        writer.writerow([_inert(str(value)) for value in cells])
+    return out.getvalue()
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if text.startswith(DANGEROUS) else text
+
+
+def _write(folder: Path, plan: Plan, contents: Mapping[str, str]) -> dict[str, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for arm, text in contents.items():
+        path = folder / f"{plan.name}_wave{WAVE}_{plan.channel}_{arm}.csv"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        paths[arm] = path
+    return paths
+
+
+def _waterfall(judged: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+    steps: list[tuple[str, int]] = [("assigned", len(judged))]
+    counts = judged["obstacle"].value_counts()
+    steps += [(f"without: {name}", -int(count)) for name, count in counts.items()]
+    return (*steps, ("on the list", int(judged["obstacle"].isna().sum())))
+
+
+def _campaign_row(plan: Plan) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "campaign_id": [plan.name],
+            "name": [plan.title],
+            "mechanic": [None],
+            "kind": [None],
+            "send_mode": ["manual"],
+            "message_class": [plan.message_class],
+            "starts_at": [plan.starts_at],
+            "ends_at": [plan.ends_at],
+            "is_randomised": [True],
+        }
+    )
+
+
+def _send_rows(plan: Plan, recipients: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "send_id": recipients["send_id"],
+            "campaign_id": plan.name,
+            "wave_no": WAVE,
+            "customer_id": recipients["customer_id"],
+            "contact_point_id": recipients["contact_point_id"],
+            "channel": plan.channel,
+            "message_class": plan.message_class,
+            "variant": recipients["variant"],
+            "scheduled_at": recipients["scheduled_at"],
+        }
+    )

@@ -1,0 +1,108 @@
+"""Who gets what: a salted hash of the customer id, the same in Python and in SQL.
+
+A bucket is floor(h * 10000 / 2**32), where h is the first 8 hexadecimal digits of sha256 of
+``salt:customer_id`` (UTF-8) read as an integer. An arm owns a run of buckets, so a customer's arm
+depends on nothing but the id and the salt: not on row order, process, engine or day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+from crm_lab.errors import DesignError
+from crm_lab.experiments.spec import BUCKETS, CONTROL, REST
+from crm_lab.gateway import operations
+from crm_lab.gateway.store import sql_text
+
+TREATABLE = "treatment"
+
+
+def bucket_of(salt: str, customer_id: str) -> int:
+    """Give the bucket of one customer id, 0 to 9999.
+
+    Raises
+    ------
+    DesignError
+        The id is empty.
+
+    Examples
+    --------
+    >>> bucket_of("2017", "900")
+    8813
+    """
+    if not customer_id:
+        raise DesignError("an empty customer id has no bucket")
+    digest = hashlib.sha256(f"{salt}:{customer_id}".encode()).hexdigest()
+    return int(digest[:8], 16) * BUCKETS // operations.HASH_RANGE
+
+
+def arm_of(bucket: int, shares: Mapping[str, float]) -> str:
+    """Give the arm that owns a bucket; arms follow each other in the order of ``shares``.
+
+    Examples
+    --------
+    >>> [arm_of(bucket, {"a": 0.5, "b": 0.4}) for bucket in (4999, 5000, 9000)]
+    ['a', 'b', 'rest']
+    """
+    for name, end in bucket_ends(shares).items():
+        if bucket < end:
+            return name
+    return REST
+
+
+def bucket_ends(shares: Mapping[str, float]) -> dict[str, int]:
+    """Give the first bucket behind each arm, in order.
+
+    Raises
+    ------
+    DesignError
+        A share is not positive, or the shares exceed 1.
+    """
+    ends: dict[str, int] = {}
+    end = 0
+    for name, share in shares.items():
+        if share <= 0:
+            raise DesignError(f"the share of '{name}' is {share}", expected="a share above 0")
+        end += round(share * BUCKETS)
+        ends[name] = end
+    if end > BUCKETS:
+        raise DesignError(f"the shares add up to {end / BUCKETS}", expected="at most 1")
+    return ends
+
+
+def arm_expression(bucket: str, shares: Mapping[str, float]) -> str:
+    """Write :func:`arm_of` in SQL over a bucket expression."""
+    whens = " ".join(
+        f"when {bucket} < {end} then '{sql_text(name)}'"
+        for name, end in bucket_ends(shares).items()
+    )
+    return f"case {whens} else '{REST}' end"
+
+
+def epoch_rows(people: str, *, scope: str, salt: str, share: float, at: datetime) -> str:
+    """Write the control group's draw over ``people`` (a SELECT of customer_id)."""
+    bucket = operations.bucket_expression(salt, "customer_id")
+    end = bucket_ends({CONTROL: share})[CONTROL]
+    return f"""
+        select '{sql_text(scope)}' as scope, customer_id,
+               case when bucket < {end} then '{CONTROL}' else '{TREATABLE}' end as variant,
+               bucket, {operations.moment(at)} as assigned_at
+        from (select customer_id, {bucket} as bucket from ({people}) as people) as hashed
+    """
+
+
+def experiment_rows(
+    people: str, *, scope: str, salt: str, shares: Mapping[str, float], at: datetime
+) -> str:
+    """Write an experiment's draw over ``people`` (a SELECT of customer_id and is_control)."""
+    bucket = operations.bucket_expression(salt, "customer_id")
+    return f"""
+        select '{sql_text(scope)}' as scope, customer_id,
+               case when is_control then '{CONTROL}'
+                    else {arm_expression("bucket", shares)} end as variant,
+               bucket, {operations.moment(at)} as assigned_at
+        from (select customer_id, is_control, {bucket} as bucket from ({people}) as people)
+            as hashed
+    """

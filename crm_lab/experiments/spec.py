@@ -1,0 +1,311 @@
+"""What a person writes about the control group and about an experiment: YAML, checked whole.
+
+``experiments/control_group.yml``::
+
+    name: global
+    share: 0.05
+    salt: "2017"
+    channel: email
+
+``experiments/november-mailing.yml``::
+
+    name: november-mailing
+    title: "Two mailings in November"
+    hypothesis: "A personal reminder brings buyers back sooner."
+    owner: CRM team
+    channel: email
+    starts_on: 2017-11-01
+    ends_on: 2017-11-28
+    audience: {bought_within_days: 90}
+    arms:
+      reminder: {share: 0.5, message: reminder-1}
+      newsletter: {share: 0.5, message: newsletter-7}
+    metrics: {primary: revenue_per_customer, secondary: [conversion]}
+    decision: {rule: interval_above_zero}
+    costs: {per_message: 0.02}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from crm_lab.errors import Fault, SpecError
+from crm_lab.formats import listing, percent
+from crm_lab.yaml_files import Declared, place, read_yaml, validate
+
+CONTROL_GROUP_FILE = "control_group.yml"
+METRICS_FILE = "metrics.yml"
+CONTROL = "control"
+REST = "rest"
+BUCKETS = 10_000
+
+Metric = Literal["revenue_per_customer", "conversion", "orders_per_customer"]
+Channel = Literal[
+    "email", "sms", "call", "messenger", "bot", "push_mobile", "push_web", "social", "postal"
+]
+
+
+def check_name(name: str) -> str:
+    """Accept a name that is safe as a file name: small letters, digits and hyphens."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+        raise ValueError(
+            f"'{name}' is not a name of small letters, digits and hyphens (at most 64)"
+        )
+    return name
+
+
+def check_whole_buckets(share: float) -> float:
+    """Accept a share that is a whole number of 1/10,000 parts."""
+    if abs(share * BUCKETS - round(share * BUCKETS)) > 1e-6:
+        raise ValueError(f"{share} is finer than 0.0001, the smallest part of the base")
+    return share
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Share = Annotated[float, Field(gt=0, le=1), AfterValidator(check_whole_buckets)]
+
+
+class ControlGroupSpec(Declared):
+    """The standing group that receives no marketing.
+
+    Attributes
+    ----------
+    name : str
+        Name of the group; with a number it names the epoch.
+    share : float
+        Part of the eligible base, above 0 and below 1.
+    salt : str
+        Text that the hash is salted with.
+    channel : str
+        A customer is eligible who may be reached through it.
+    planned_horizon_days : int
+        How long the group is meant to be held.
+    exempt_classes : tuple of str
+        Message classes that control customers do receive.
+    """
+
+    name: Name = "global"
+    share: Annotated[float, Field(gt=0, lt=1), AfterValidator(check_whole_buckets)] = 0.05
+    salt: str = Field(min_length=1)
+    channel: Channel = "email"
+    planned_horizon_days: int = Field(default=90, ge=1)
+    exempt_classes: tuple[Literal["service_survey", "transactional", "legal"], ...] = (
+        "transactional",
+        "legal",
+    )
+
+
+class AudienceSpec(Declared):
+    """Whom a campaign is for, besides being reachable.
+
+    Attributes
+    ----------
+    bought_within_days : int, optional
+        Only customers with an order in the last so many days.
+    min_orders : int
+        Only customers with at least so many orders.
+    """
+
+    bought_within_days: int | None = Field(default=None, ge=1)
+    min_orders: int = Field(default=0, ge=0)
+
+
+class ArmSpec(Declared):
+    """One arm that receives something.
+
+    Attributes
+    ----------
+    share : float
+        Part of the audience outside the control group.
+    message : str
+        What is sent, by its name in the sending service.
+    """
+
+    share: Share
+    message: str = Field(min_length=1)
+
+
+class MetricsSpec(Declared):
+    """What decides and what is watched.
+
+    Attributes
+    ----------
+    primary : str
+        The one metric of the decision rule.
+    secondary : tuple of str
+        Shown beside it, decide nothing.
+    """
+
+    primary: Metric = "revenue_per_customer"
+    secondary: tuple[Metric, ...] = ("conversion",)
+
+    @model_validator(mode="after")
+    def _different(self) -> MetricsSpec:
+        if self.primary in self.secondary:
+            raise ValueError(f"'{self.primary}' is both primary and secondary")
+        return self
+
+
+class DecisionSpec(Declared):
+    """The rule by which the result becomes a decision, fixed before the start.
+
+    Attributes
+    ----------
+    rule : {"interval_above_zero", "interval_above_minimum"}
+        Ship when the whole interval of the primary metric lies above 0, or above ``minimum``.
+    minimum : float
+        Smallest effect per customer worth having, in the unit of the metric.
+    """
+
+    rule: Literal["interval_above_zero", "interval_above_minimum"] = "interval_above_zero"
+    minimum: float = 0.0
+
+    @model_validator(mode="after")
+    def _minimum_fits(self) -> DecisionSpec:
+        if self.rule == "interval_above_minimum" and self.minimum <= 0:
+            raise ValueError("the rule interval_above_minimum needs a 'minimum' above 0")
+        if self.rule == "interval_above_zero" and self.minimum != 0:
+            raise ValueError("the rule interval_above_zero takes no 'minimum'")
+        return self
+
+
+class CostsSpec(Declared):
+    """What a campaign costs.
+
+    Attributes
+    ----------
+    per_message : float
+        Cost of one message, in the company's currency.
+    fixed : float
+        Cost of the campaign as a whole.
+    margin_share : float, optional
+        Margin as a part of revenue, where the company knows it.
+    """
+
+    per_message: float = Field(default=0.0, ge=0)
+    fixed: float = Field(default=0.0, ge=0)
+    margin_share: float | None = Field(default=None, gt=0, le=1)
+
+
+class ExperimentSpec(Declared):
+    """One campaign experiment as a person wrote it; see the module for an example.
+
+    Attributes
+    ----------
+    name, title, hypothesis, owner : str
+        What it is and who answers for it.
+    channel, message_class : str
+        How it is sent, and what kind of message it is.
+    starts_on, ends_on : datetime.date
+        First and last day of the outcome window, both included, in the company's time zone.
+    pre_period_days : int
+        Days before the start whose revenue serves as covariate; 0: none.
+    audience, arms, metrics, decision, costs
+        See their classes.
+    alpha, power : float
+        Error rate of the whole experiment, and the probability to find the effect planned for.
+    """
+
+    name: Name
+    title: str = Field(min_length=1)
+    hypothesis: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    channel: Channel = "email"
+    message_class: Literal["marketing"] = "marketing"
+    starts_on: date
+    ends_on: date
+    pre_period_days: int = Field(default=28, ge=0, le=730)
+    audience: AudienceSpec = AudienceSpec()
+    arms: Mapping[Name, ArmSpec] = Field(min_length=1)
+    metrics: MetricsSpec = MetricsSpec()
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    power: float = Field(default=0.8, gt=0.5, lt=1)
+    decision: DecisionSpec = DecisionSpec()
+    costs: CostsSpec = CostsSpec()
+
+
+def load_control_group(folder: Path) -> ControlGroupSpec:
+    """Read ``control_group.yml`` of the experiments folder.
+
+    Raises
+    ------
+    SpecError
+        The file is missing or wrong.
+    """
+    path = folder / CONTROL_GROUP_FILE
+    data = read_yaml(path, error=SpecError)
+    return validate(ControlGroupSpec, data, path=path, error=SpecError)
+
+
+def load_experiment(folder: Path, name: str) -> ExperimentSpec:
+    """Read one experiment of the experiments folder and check it whole.
+
+    Raises
+    ------
+    SpecError
+        There is no such file, or anything in it is wrong: all faults at once.
+    """
+    path = folder / f"{name}.yml"
+    if not path.is_file():
+        known = [item for item in experiment_names(folder) if item]
+        raise SpecError(
+            f"there is no experiment '{name}'",
+            expected=f"one of {listing(known, limit=20)}" if known else "a file there",
+            where=str(path),
+        )
+    data = read_yaml(path, error=SpecError)
+    contrary = [
+        Fault(found=text, where=place(path, data, location))
+        for location, text in contradictions(data, file_name=path.stem)
+    ]
+    try:
+        spec = validate(ExperimentSpec, data, path=path, error=SpecError)
+    except SpecError as problem:
+        raise SpecError([*problem.faults, *contrary]) from None
+    if contrary:
+        raise SpecError(contrary)
+    return spec
+
+
+def experiment_names(folder: Path) -> list[str]:
+    """List the experiments that have a file, by name."""
+    kept = {CONTROL_GROUP_FILE, METRICS_FILE}
+    return sorted(path.stem for path in folder.glob("*.yml") if path.name not in kept)
+
+
+def contradictions(
+    data: Mapping[str, Any], *, file_name: str = ""
+) -> list[tuple[tuple[str, ...], str]]:
+    """List what cannot be meant, each with the key it concerns; tolerates other faults.
+
+    Parameters
+    ----------
+    data : mapping
+        What the file says, unchecked.
+    file_name : str
+        Name of the file without its ending; the experiment is called like it.
+    """
+    found: list[tuple[tuple[str, ...], str]] = []
+    start, end = data.get("starts_on"), data.get("ends_on")
+    if isinstance(start, date) and isinstance(end, date) and end < start:
+        found.append((("ends_on",), f"the end {end} is before the start {start}"))
+    arms = data.get("arms")
+    if isinstance(arms, Mapping):
+        shares = [arm.get("share") for arm in arms.values() if isinstance(arm, Mapping)]
+        total = sum(share for share in shares if isinstance(share, (int, float)))
+        if total > 1 + 1e-9:
+            found.append((("arms",), f"the shares add up to {percent(total)}, above 100 %"))
+        found += [
+            (("arms", name), f"the name '{name}' is kept for customers who get nothing")
+            for name in (CONTROL, REST)
+            if name in arms
+        ]
+    if file_name and isinstance(data.get("name"), str) and data["name"] != file_name:
+        found.append((("name",), f"'{data['name']}' is not the name of the file, '{file_name}'"))
+    return found
