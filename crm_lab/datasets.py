@@ -99,9 +99,14 @@ def load_cdnow(*, sample: bool = False) -> pd.DataFrame:
         path = folder / "CDNOW_sample.txt"
     else:
         names = ["customer_id", "day", "quantity", "amount"]
-        path = folder / "CDNOW_master.txt"
+        path = folder / "CDNOW_master.txt"  # with a line of headings, unlike the sample
     frame = pd.read_csv(
-        path, sep=r"\s+", header=None, names=names, dtype={"customer_id": str, "day": str}
+        path,
+        sep=r"\s+",
+        header=None,
+        skiprows=0 if sample else 1,
+        names=names,
+        dtype={"customer_id": str, "day": str},
     )
     frame["ordered_at"] = pd.to_datetime(frame["day"], format="%Y%m%d")
     return frame[["customer_id", "ordered_at", "quantity", "amount"]]

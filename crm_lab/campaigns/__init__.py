@@ -1,1 +1,1 @@
-"""TODO."""
+"""Campaigns: send lists, and a loopback sending service for demonstrations and tests."""

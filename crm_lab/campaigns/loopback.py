@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from crm_lab import formats
+from crm_lab.cards import Result
 from crm_lab.errors import FileError
 
 DELIVERED, OPENED, CLICKED, UNSUBSCRIBED = 0.97, 0.32, 0.06, 0.004
@@ -46,6 +49,70 @@ class Planted:
     recipients: int
     orders: int
     revenue: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PlantedCheck(Result):
+    """Whether the read-out found what a loopback run had planted.
+
+    Attributes
+    ----------
+    rows : tuple of (Planted, estimate, low, high)
+        Planted revenue per assigned customer is compared with the interval of the read-out.
+    customers : mapping
+        Customers assigned per arm.
+    currency : str
+        Currency of the amounts.
+    """
+
+    title: ClassVar[str] = "Planted and found"
+
+    rows: tuple[tuple[Planted, float, float, float], ...]
+    customers: Mapping[str, int]
+    currency: str
+
+    def truth(self, item: Planted) -> float:
+        """Planted revenue per customer assigned to the arm."""
+        return item.revenue / self.customers[item.arm]
+
+    def is_recovered(self, arm: str) -> bool:
+        """Whether the planted effect of an arm lies in the interval of the read-out."""
+        return any(
+            low <= self.truth(item) <= high for item, _, low, high in self.rows if item.arm == arm
+        )
+
+    def sentence(self) -> str:
+        """Say what was planted and whether the interval holds it."""
+        parts = []
+        for item, estimate, low, high in self.rows:
+            found = formats.money_interval(estimate, low, high, self.currency)
+            held = "which holds it" if low <= self.truth(item) <= high else "which misses it"
+            parts.append(
+                f"{item.arm}: planted"
+                f" {formats.money(self.truth(item), self.currency, decimals=2, signed=True)} per"
+                f" customer, found {found}, {held}"
+            )
+        return (
+            "These effects are not real: the loopback service planted them on top of real orders."
+            f" {'; '.join(parts)}."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per arm: planted and found, per customer assigned."""
+        return pd.DataFrame(
+            [
+                {
+                    "arm": item.arm,
+                    "planted orders": item.orders,
+                    "planted per customer": self.truth(item),
+                    "found per customer": estimate,
+                    "low": low,
+                    "high": high,
+                    "interval holds it": low <= self.truth(item) <= high,
+                }
+                for item, estimate, low, high in self.rows
+            ]
+        )
 
 
 def run_loopback(

@@ -14,7 +14,7 @@ from crm_lab.cards import Result
 ImportStatus = Literal["ok", "partial", "already loaded"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ImportReport(Result):
     """What one import did with every record of the file.
 

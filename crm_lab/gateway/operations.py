@@ -249,49 +249,65 @@ def daily_revenue(scope: str, *, starts_at: datetime, ends_at: datetime, zone: s
     """
 
 
-def purchase_summary(as_of: datetime, *, zone: str) -> str:
-    """One row per buyer: first day, last day, purchase days, revenue of repeat days.
+def purchase_days(as_of: datetime, *, zone: str) -> str:
+    """One row per customer and purchase day before ``as_of``: customer_id, day, amount.
 
-    The unit is the day: several orders on one day are one purchase. ``repeat_days_paid`` and
-    ``repeat_revenue`` are over repeat days whose total is above 0, which is what a spend model
-    may use. ``as_of`` is the first moment that is not observed.
+    Several orders on one day are one purchase; a day with refunds only is none; refunds of other
+    days are netted in their day's amount.
     """
     return f"""
-        with days as (
-            select customer_id, {local_day("ordered_at", zone)} as day, sum(net_revenue) as spent
-            from ({valid_orders()}) as counted
-            where ordered_at < {moment(as_of)}
-            group by 1, 2
-        ),
-        buyers as (
-            select customer_id, min(day) as first_day, max(day) as last_day,
-                   count(*) as purchase_days,
-                   arg_min(spent, day) as first_spent,
-                   sum(case when spent > 0 then spent else 0 end) as spent_paid,
-                   count(*) filter (where spent > 0) as days_paid
-            from days group by customer_id
+        select customer_id, {local_day("ordered_at", zone)} as day, sum(net_revenue) as amount
+        from ({valid_orders()}) as counted
+        where ordered_at < {moment(as_of)}
+        group by 1, 2
+        having max(net_revenue) >= 0
+    """
+
+
+def purchase_log(as_of: datetime, *, zone: str) -> str:
+    """Give :func:`purchase_days` in order, amounts as numbers: customer_id, ordered_at, amount."""
+    return f"""
+        select customer_id, day as ordered_at, cast(amount as double) as amount
+        from ({purchase_days(as_of, zone=zone)}) as days
+        order by customer_id, day
+    """
+
+
+def purchase_summary(as_of: datetime, *, zone: str) -> str:
+    """One row per buyer: first and last day, repeat purchase days, what they spent on them.
+
+    ``frequency`` counts purchase days after the first; ``paid_frequency`` those of them whose
+    amount is above 0, and ``monetary_value`` is the mean amount of these (NULL without any),
+    which is what a spend model may use. ``as_of`` is the first moment that is not observed.
+    """
+    return f"""
+        with numbered as (
+            select customer_id, day, amount,
+                   min(day) over (partition by customer_id) as first_day
+            from ({purchase_days(as_of, zone=zone)}) as days
         )
         select
             customer_id,
-            first_day,
-            last_day,
-            purchase_days - 1 as frequency,
-            days_paid - (case when first_spent > 0 then 1 else 0 end) as repeat_days_paid,
-            cast(spent_paid - greatest(first_spent, 0) as double) as repeat_revenue
-        from buyers
+            min(first_day) as first_day,
+            max(day) as last_day,
+            count(*) - 1 as frequency,
+            count(*) filter (where day > first_day and amount > 0) as paid_frequency,
+            cast(avg(case when day > first_day and amount > 0 then amount end) as double)
+                as monetary_value
+        from numbered
+        group by customer_id
         order by customer_id
     """
 
 
-def purchase_days(as_of: datetime, *, zone: str) -> str:
-    """One row per customer and purchase day before ``as_of``: customer_id, day, amount."""
+def repeaters() -> str:
+    """Count the customers with at least two days with orders."""
     return f"""
-        select customer_id, {local_day("ordered_at", zone)} as day,
-               cast(sum(net_revenue) as double) as amount
-        from ({valid_orders()}) as counted
-        where ordered_at < {moment(as_of)}
-        group by 1, 2
-        order by 1, 2
+        select count(*) from (
+            select customer_id from ({valid_orders()}) as counted
+            group by customer_id
+            having count(distinct cast(ordered_at as date)) > 1
+        ) as returned
     """
 
 
@@ -462,3 +478,28 @@ def campaigns_not_randomised() -> str:
         having count(*) filter (where is_recipient) > 0
         order by 1
     """
+
+
+def drawn_controls(population: str, salts: tuple[str, ...], share: float) -> str:
+    """Draw a control group of ``share`` under each salt: one row per salt and control.
+
+    Columns: draw (position of the salt, from 0), customer_id. The rule is that of
+    :func:`bucket_expression`.
+    """
+    listed = ", ".join(f"({index}, '{sql_text(salt)}')" for index, salt in enumerate(salts))
+    text = "sha256(s.salt || ':' || p.customer_id)"
+    bucket = f"cast('0x' || substr({text}, 1, 8) as bigint) * {BUCKETS} // {HASH_RANGE}"
+    return f"""
+        select s.draw, p.customer_id
+        from ({population}) as p
+        cross join (values {listed}) as s(draw, salt)
+        where {bucket} < {round(share * BUCKETS)}
+    """
+
+
+def buyers_before(as_of: datetime) -> str:
+    """Select everybody who bought before a moment, as a population."""
+    return (
+        "select distinct customer_id, 'all' as variant"
+        f" from ({valid_orders()}) as counted where ordered_at < {moment(as_of)}"
+    )

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Plots: a result in, axes out. No queries, no show, no global style."""

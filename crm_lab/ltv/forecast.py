@@ -1,0 +1,529 @@
+"""What a base of customers is expected to order and bring over a horizon, with intervals.
+
+The interval of a total is a prediction interval: it carries the uncertainty of the parameters
+(customers drawn again, models refitted) and the chance in each customer's own purchases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from crm_lab.cards import Result, plain
+from crm_lab.errors import DesignError
+from crm_lab.ltv import wording
+from crm_lab.ltv.formulas import (
+    BGNBDParameters,
+    FloatArray,
+    GammaGammaParameters,
+    expected_purchases,
+    expected_spend,
+    probability_alive,
+    probability_of_purchase,
+    simulate_purchases,
+    simulate_spend,
+)
+from crm_lab.ltv.history import DistinctHistories, PurchaseHistory, ValueKind, distinct_histories
+from crm_lab.ltv.models import (
+    BGNBDFit,
+    GammaGammaFit,
+    check_alpha,
+    fit_bg_nbd,
+    fit_gamma_gamma,
+)
+
+DEFAULT_REFITS = 50
+"""Bootstrap refits; the standard deviation of the parameters' part is then known to about 10 %."""
+
+MIN_REFITS = 10
+"""With fewer successful refits there is no interval."""
+
+DEFAULT_SEED = 20_050_101
+"""Seed of the bootstrap when no generator is passed, so that equal inputs give equal numbers."""
+
+DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A number with the ends of its prediction interval.
+
+    Attributes
+    ----------
+    estimate, low, high : float
+        NaN where there is none.
+    """
+
+    estimate: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+    def as_tuple(self) -> tuple[float, float, float]:
+        """Give estimate, low and high for a sentence."""
+        return (self.estimate, self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LifetimeForecast(Result):
+    """What each customer and the whole base are expected to bring over a horizon.
+
+    Attributes
+    ----------
+    customers : pandas.DataFrame
+        ``customer_id``, ``frequency``, ``recency``, ``age``, ``probability_alive`` (1 for those
+        who bought once, by the model), ``probability_of_order`` (at least one in the horizon),
+        ``expected_orders``, ``expected_spend_per_order``, ``expected_value``.
+    periods : float
+        Horizon in units of ``unit_days``.
+    unit_days : float
+        Days in one unit.
+    as_of : datetime.date
+        Day from which the forecast looks ahead.
+    orders : Estimate
+        Total orders (purchase days) of the base.
+    value : Estimate
+        Total value of the base; NaN with a ``value_reason`` where there is no spend model.
+    share_alive, share_ordering : Estimate
+        Share of the base that is still a customer, and that orders at least once.
+    discount_rate : float
+        Yearly rate by which ``value`` is discounted to ``as_of``; 0 for none.
+    currency, value_kind : str
+        What the value is in.
+    alpha : float
+        1 minus the nominal coverage of the intervals.
+    refits, refits_failed, spend_refits_failed : int
+        Bootstrap refits asked for, and those without a usable purchase or spend model.
+    model : BGNBDFit
+        The purchase model.
+    spend_model : GammaGammaFit
+        The spend model.
+    reason, value_reason : str
+        Why there is no forecast, or none of value; empty where there is one.
+    method : str
+        How the intervals were made.
+    """
+
+    title: ClassVar[str] = "Lifetime forecast"
+    plotter: ClassVar[str] = "crm_lab.plots.lifetime:plot_forecast"
+
+    customers: pd.DataFrame
+    periods: float
+    unit_days: float
+    as_of: date
+    orders: Estimate
+    value: Estimate
+    share_alive: Estimate
+    share_ordering: Estimate
+    discount_rate: float
+    currency: str
+    value_kind: ValueKind
+    alpha: float
+    refits: int
+    refits_failed: int
+    spend_refits_failed: int
+    model: BGNBDFit
+    spend_model: GammaGammaFit
+    reason: str
+    value_reason: str
+    method: str
+
+    @property
+    def n_customers(self) -> int:
+        """Number of customers."""
+        return len(self.customers)
+
+    def sentence(self) -> str:
+        """Say what the base is expected to bring, or why that cannot be said."""
+        if self.reason:
+            return wording.no_forecast("forecast", self.reason)
+        return wording.forecast_sentence(
+            customers=self.n_customers,
+            periods=self.periods,
+            unit_days=self.unit_days,
+            orders=self.orders.as_tuple(),
+            value=self.value.as_tuple(),
+            ordering=self.share_ordering.as_tuple(),
+            currency=self.currency,
+            value_kind=self.value_kind,
+            value_reason=self.value_reason,
+            alpha=self.alpha,
+            failures=wording.refit_failures(
+                max(self.refits_failed, self.spend_refits_failed), self.refits
+            ),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the totals with their intervals; the customers are in ``customers``."""
+        rows = {
+            "expected_orders": self.orders,
+            "expected_value": self.value,
+            "share_alive": self.share_alive,
+            "share_ordering": self.share_ordering,
+        }
+        return pd.DataFrame(
+            [
+                {"quantity": name, "estimate": e.estimate, "low": e.low, "high": e.high}
+                for name, e in rows.items()
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON-ready data, without the single customers."""
+        kept: dict[str, Any] = {"n_customers": self.n_customers}
+        for field in fields(self):
+            if field.name != "customers":
+                kept[field.name] = plain(getattr(self, field.name))
+        return kept
+
+
+def forecast(
+    history: PurchaseHistory,
+    *,
+    periods: float,
+    fit: BGNBDFit | None = None,
+    spend_fit: GammaGammaFit | None = None,
+    discount_rate: float = 0.0,
+    alpha: float = 0.05,
+    refits: int = DEFAULT_REFITS,
+    rng: np.random.Generator | None = None,
+    progress: bool = False,
+) -> LifetimeForecast:
+    """Forecast the orders and the value of every customer over a horizon.
+
+    The value is expected orders times expected spend per paid order times the share of repeat
+    purchase days that were paid. The total's interval is a gamma law around the estimate, whose
+    variance is that of the expected total over refits of customers drawn with replacement plus
+    the mean over refits of the variance of single customers' purchases, drawn from the model.
+    It assumes that the model stays true over the horizon: a season or a changed offer is not in it.
+
+    Parameters
+    ----------
+    history : PurchaseHistory
+        Customers until the closing day.
+    periods : float
+        Horizon, 0 or more, in units of the history.
+    fit : BGNBDFit, optional
+        Purchase model of this history; fitted when missing.
+    spend_fit : GammaGammaFit, optional
+        Spend model of this history; fitted when missing.
+    discount_rate : float, default 0
+        Yearly rate, 0.1 for 10 %; orders are discounted at the middle of their unit of time.
+    alpha : float, default 0.05
+        1 minus the nominal coverage of the intervals.
+    refits : int, default 50
+        Bootstrap refits, at least ``MIN_REFITS``.
+    rng : numpy.random.Generator, optional
+        Source of randomness; a fixed seed when missing.
+    progress : bool, default False
+        Show a progress bar of the refits.
+
+    Returns
+    -------
+    LifetimeForecast
+        NaN with a ``reason`` where the fit cannot be trusted.
+
+    Raises
+    ------
+    DesignError
+        When the horizon, the rate, alpha or the number of refits is impossible, or the fit is in
+        other units.
+    """
+    _check(history, periods, fit, discount_rate, alpha, refits)
+    rng = rng if rng is not None else np.random.default_rng(DEFAULT_SEED)
+    fit = fit if fit is not None else fit_bg_nbd(history, alpha=alpha)
+    spend_fit = spend_fit if spend_fit is not None else fit_gamma_gamma(history, alpha=alpha)
+    value_reason = fit.reason or spend_fit.reason
+    tuples = distinct_histories(history)
+    customers, discount = _customers(history, tuples, periods, fit, spend_fit, discount_rate)
+    orders = value = alive = ordering = Estimate()
+    failed = spend_failed = 0
+    reason = fit.reason
+    if not reason:
+        resampled = _resample(
+            history,
+            tuples,
+            fit.parameters,
+            None if value_reason else spend_fit.parameters,
+            periods=periods,
+            discount=discount,
+            refits=refits,
+            rng=rng,
+            progress=progress,
+        )
+        failed = refits - len(resampled.orders)
+        spend_failed = 0 if value_reason else refits - len(resampled.value)
+        orders = _total_interval(
+            float(customers["expected_orders"].sum()),
+            resampled.orders,
+            resampled.orders_noise,
+            alpha,
+        )
+        alive = _share_interval(customers["probability_alive"], resampled.alive, alpha)
+        ordering = _share_interval(customers["probability_of_order"], resampled.ordering, alpha)
+        if not value_reason:
+            value = _total_interval(
+                float(customers["expected_value"].sum()),
+                resampled.value,
+                resampled.value_noise,
+                alpha,
+            )
+        done = refits - failed
+        if done < MIN_REFITS:
+            reason = wording.TOO_FEW_REFITS.format(done=done, asked=refits)
+        if not value_reason and refits - spend_failed < MIN_REFITS:
+            value_reason = wording.TOO_FEW_REFITS.format(done=refits - spend_failed, asked=refits)
+    return LifetimeForecast(
+        customers=customers,
+        periods=float(periods),
+        unit_days=history.unit_days,
+        as_of=history.as_of,
+        orders=orders,
+        value=value,
+        share_alive=alive,
+        share_ordering=ordering,
+        discount_rate=float(discount_rate),
+        currency=history.currency,
+        value_kind=history.value_kind,
+        alpha=alpha,
+        refits=refits,
+        refits_failed=failed,
+        spend_refits_failed=spend_failed,
+        model=fit,
+        spend_model=spend_fit,
+        reason=reason,
+        value_reason=value_reason,
+        method=wording.BOOTSTRAP_METHOD.format(refits=refits),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resampled:
+    """Expected totals and noise variances, one entry per successful refit."""
+
+    orders: FloatArray
+    orders_noise: FloatArray
+    value: FloatArray
+    value_noise: FloatArray
+    alive: FloatArray
+    ordering: FloatArray
+
+
+def _customers(
+    history: PurchaseHistory,
+    tuples: DistinctHistories,
+    periods: float,
+    fit: BGNBDFit,
+    spend_fit: GammaGammaFit,
+    discount_rate: float,
+) -> tuple[pd.DataFrame, FloatArray]:
+    """Give the customers' forecasts and, per distinct history, the discount of its value."""
+    frame = history.customers[["customer_id", "frequency", "recency", "age"]].copy()
+    x, t_x, age = tuples.frequency, tuples.recency, tuples.age
+    discount = np.ones(len(x))
+    alive = ordering = orders = np.full(len(x), np.nan)
+    if fit.is_trusted:
+        p = fit.parameters
+        alive = probability_alive(p, x, t_x, age)
+        ordering = probability_of_purchase(p, periods, x, t_x, age)
+        orders = expected_purchases(p, periods, x, t_x, age)
+        if discount_rate > 0 and periods > 0:
+            discount = _discount(p, tuples, periods, discount_rate, history.unit_days)
+    spend = np.full(len(frame), np.nan)
+    if spend_fit.is_trusted:
+        spend = expected_spend(spend_fit.parameters, *_spend_columns(history))
+    frame["probability_alive"] = alive[tuples.position]
+    frame["probability_of_order"] = ordering[tuples.position]
+    frame["expected_orders"] = orders[tuples.position]
+    frame["expected_spend_per_order"] = spend
+    frame["expected_value"] = (orders * discount)[tuples.position] * spend * history.paid_share
+    return frame, discount
+
+
+def _discount(
+    parameters: BGNBDParameters,
+    tuples: DistinctHistories,
+    periods: float,
+    yearly_rate: float,
+    unit_days: float,
+) -> FloatArray:
+    """Give the mean discount factor of a history's orders, each taken at its unit's middle."""
+    edges = np.append(np.arange(0.0, periods), periods)
+    x, t_x, age = tuples.frequency, tuples.recency, tuples.age
+    before = np.zeros(len(x))
+    discounted = np.zeros(len(x))
+    for start, stop in pairwise(edges.tolist()):
+        until = expected_purchases(parameters, stop, x, t_x, age)
+        years = (start + stop) / 2 * unit_days / DAYS_PER_YEAR
+        discounted += (until - before) / (1 + yearly_rate) ** years
+        before = until
+    return np.divide(discounted, before, out=np.ones(len(x)), where=before > 0)
+
+
+def _resample(
+    history: PurchaseHistory,
+    tuples: DistinctHistories,
+    parameters: BGNBDParameters,
+    spend_parameters: GammaGammaParameters | None,
+    *,
+    periods: float,
+    discount: FloatArray,
+    refits: int,
+    rng: np.random.Generator,
+    progress: bool,
+) -> _Resampled:
+    from crm_lab.ltv.lifetimes_backend import fit_bg_nbd_tuples, fit_gamma_gamma_tuples
+
+    n = history.n_customers
+    x, t_x, age = tuples.frequency, tuples.recency, tuples.age
+    paid_x, mean = _spend_columns(history)
+    frequency = history.customers["frequency"].to_numpy(np.float64)
+    discount_each = discount[tuples.position]
+    start = (parameters.r, parameters.alpha, parameters.a, parameters.b)
+    orders, orders_noise, value, value_noise, alive, ordering = ([] for _ in range(6))
+    for _ in _progress(refits, progress):
+        drawn = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+        weight = _counts(tuples.position, drawn, len(x))
+        used = weight > 0
+        found = fit_bg_nbd_tuples(x[used], t_x[used], age[used], weight[used], start=start)
+        if not found.converged:
+            continue
+        r, alpha, a, b = found.parameters
+        p = BGNBDParameters(r=r, alpha=alpha, a=a, b=b)
+        expected = expected_purchases(p, periods, x, t_x, age)
+        each = expected[tuples.position]
+        coming = simulate_purchases(
+            p,
+            periods,
+            x[tuples.position],
+            t_x[tuples.position],
+            age[tuples.position],
+            rng=rng,
+        )
+        orders.append(float(expected @ tuples.customers))
+        orders_noise.append(float(np.sum((coming - each) ** 2)))
+        alive.append(float(probability_alive(p, x, t_x, age) @ tuples.customers) / n)
+        ordering.append(
+            float(probability_of_purchase(p, periods, x, t_x, age) @ tuples.customers) / n
+        )
+        if spend_parameters is None:
+            continue
+        payers = (drawn > 0) & (paid_x > 0)
+        spend_found = fit_gamma_gamma_tuples(
+            paid_x[payers],
+            mean[payers],
+            drawn[payers],
+            start=(spend_parameters.p, spend_parameters.q, spend_parameters.gamma),
+        )
+        if not (spend_found.converged and spend_found.parameters[1] > 1):
+            continue
+        shape_p, shape_q, gamma = spend_found.parameters
+        s = GammaGammaParameters(p=shape_p, q=shape_q, gamma=gamma)
+        paid_share = float(paid_x @ drawn / (frequency @ drawn))
+        expected_value = each * discount_each * paid_share * expected_spend(s, paid_x, mean)
+        paid = rng.binomial(coming, paid_share)
+        brought = simulate_spend(s, paid, paid_x, mean, rng=rng) * discount_each
+        value.append(float(expected_value.sum()))
+        value_noise.append(float(np.sum((brought - expected_value) ** 2)))
+    return _Resampled(
+        orders=np.array(orders),
+        orders_noise=np.array(orders_noise),
+        value=np.array(value),
+        value_noise=np.array(value_noise),
+        alive=np.array(alive),
+        ordering=np.array(ordering),
+    )
+
+
+def _total_interval(
+    estimate: float, expected: FloatArray, noise: FloatArray, alpha: float
+) -> Estimate:
+    """Give the interval of a total, by a gamma law with the variance of both sources."""
+    if len(expected) < MIN_REFITS:
+        return Estimate(estimate=estimate)
+    variance = float(np.var(expected, ddof=1) + np.mean(noise))
+    if estimate <= 0 or variance == 0:
+        return Estimate(estimate=estimate, low=estimate, high=estimate)
+    shape, scale = estimate**2 / variance, variance / estimate
+    low, high = special.gammaincinv(shape, [alpha / 2, 1 - alpha / 2]) * scale
+    return Estimate(estimate=estimate, low=float(low), high=float(high))
+
+
+def _share_interval(
+    probabilities: pd.Series[float], expected: FloatArray, alpha: float
+) -> Estimate:
+    """Give the interval of a realised share, by a beta law with the variance of both sources."""
+    each = probabilities.to_numpy()
+    estimate = float(each.mean())
+    if len(expected) < MIN_REFITS:
+        return Estimate(estimate=estimate)
+    noise = float(np.sum(each * (1 - each))) / len(each) ** 2
+    variance = float(np.var(expected, ddof=1)) + noise
+    room = estimate * (1 - estimate)
+    if variance == 0 or variance >= room:
+        return Estimate(estimate=estimate, low=estimate, high=estimate)
+    size = room / variance - 1
+    low, high = special.betaincinv(
+        estimate * size, (1 - estimate) * size, [alpha / 2, 1 - alpha / 2]
+    )
+    return Estimate(estimate=estimate, low=float(low), high=float(high))
+
+
+def _counts(position: NDArray[np.intp], drawn: FloatArray, size: int) -> FloatArray:
+    """Give how many drawn customers share each distinct history."""
+    return np.bincount(position, weights=drawn, minlength=size).astype(np.float64)
+
+
+def _spend_columns(history: PurchaseHistory) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give paid repeat days and their mean, 0 where there is none."""
+    frame = history.customers
+    return (
+        frame["paid_frequency"].to_numpy(np.float64),
+        frame["monetary_value"].fillna(0.0).to_numpy(np.float64),
+    )
+
+
+def _progress(refits: int, progress: bool) -> Iterable[int]:
+    if not progress:
+        return range(refits)
+    from tqdm.auto import tqdm
+
+    bar: Iterable[int] = tqdm(range(refits), desc=wording.PROGRESS, unit="refit", leave=False)
+    return bar
+
+
+def _check(
+    history: PurchaseHistory,
+    periods: float,
+    fit: BGNBDFit | None,
+    discount_rate: float,
+    alpha: float,
+    refits: int,
+) -> None:
+    if not (np.isfinite(periods) and periods >= 0):
+        raise DesignError(
+            f"a horizon of {periods:g} units", expected="0 or more, finite", where="periods"
+        )
+    if not (np.isfinite(discount_rate) and discount_rate >= 0):
+        raise DesignError(
+            f"a discount rate of {discount_rate:g}",
+            expected="0 or more a year, 0.1 for 10 %",
+            where="discount_rate",
+        )
+    check_alpha(alpha)
+    if refits < MIN_REFITS:
+        raise DesignError(f"{refits} refits", expected=f"at least {MIN_REFITS}", where="refits")
+    if fit is not None and fit.unit_days != history.unit_days:
+        raise DesignError(
+            f"the fit is in units of {fit.unit_days:g} days, the history of {history.unit_days:g}",
+            expected="the same unit",
+            where="fit",
+        )

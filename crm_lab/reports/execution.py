@@ -1,0 +1,253 @@
+"""Executing one notebook under limits, and judging whether it really ran.
+
+The cell status that papermill writes is never read: it calls the cells of a killed kernel
+completed. A run is good when nothing was raised, no limit was met, the notebook did not end
+itself, and every code cell that holds something has an execution count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import papermill
+from jupyter_core.utils import ensure_event_loop
+from papermill.engines import papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import remove_error_markers
+
+from crm_lab.reports import wording
+from crm_lab.reports.kernels import KERNEL_NAME, kernel_log, kernel_manager
+from crm_lab.reports.notebooks import heading_before
+from crm_lab.reports.parameters import ParameterValue
+from crm_lab.reports.supervision import START_TIMEOUT_SECONDS, SupervisedEngine, Supervision
+
+FailureReason = Literal["error", "exit", "kernel died", "timeout", "output", "not executed"]
+
+ENGINE_NAME = "crm-lab"
+OUTPUT_LIMIT_BYTES = 20_000_000
+MESSAGE_LIMIT = 2_000
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_FRAME = re.compile(r"^(Cell In\[|File |Input In )")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a run is no good.
+
+    Attributes
+    ----------
+    reason : str
+        Which rule was broken.
+    type : str
+        Name of the exception, or of the limit.
+    message : str
+        What the exception or the limit says.
+    heading : str
+        The heading of the notebook under which it happened; empty when there is none.
+    frames : tuple of str
+        The places of the traceback, without code; the last words of a process that died.
+    cell_index : int or None
+        The cell at which the run stopped.
+    """
+
+    reason: FailureReason
+    type: str
+    message: str
+    heading: str = ""
+    frames: tuple[str, ...] = ()
+    cell_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What came out of executing a notebook.
+
+    Attributes
+    ----------
+    notebook : NotebookNode
+        The notebook with its outputs, also after a failure.
+    failure : Failure or None
+        Why it is no good; None for a good run.
+    """
+
+    notebook: Any
+    failure: Failure | None
+
+
+def execute(
+    notebook: Path,
+    *,
+    parameters: Mapping[str, ParameterValue],
+    working_folder: Path,
+    timeout_seconds: float,
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    progress: bool = False,
+) -> Execution:
+    """Execute a notebook with papermill and judge it.
+
+    Parameters
+    ----------
+    notebook : Path
+        The notebook; it is not changed.
+    parameters : mapping
+        Checked values for the parameters cell.
+    working_folder : Path
+        Current folder of the kernel.
+    timeout_seconds : float
+        Wall-clock limit over the whole run.
+    output_limit_bytes : int, default 20 MB
+        Limit over all outputs.
+    progress : bool, default False
+        Whether to draw papermill's progress bar.
+
+    Returns
+    -------
+    Execution
+        Also for a failed run; only an interruption by the user is raised.
+    """
+    _prepare_papermill()
+    escaped = str(notebook.resolve()).replace("{", "{{").replace("}", "}}")
+    raised: RuntimeError | PapermillExecutionError | None = None
+    with (
+        kernel_manager() as manager,
+        Supervision(
+            manager, timeout_seconds=timeout_seconds, output_limit_bytes=output_limit_bytes
+        ) as supervision,
+    ):
+        try:
+            _in_own_thread(
+                supervision,
+                escaped,
+                parameters=dict(parameters),
+                progress_bar=progress,
+                working_folder=working_folder,
+            )
+        except (RuntimeError, PapermillExecutionError) as error:
+            raised = error
+        last_words = _last_words(kernel_log(manager))
+    executed = remove_error_markers(supervision.notebook)
+    executed.metadata.setdefault("papermill", {}).update(input_path=notebook.name, output_path=None)
+    failure = judge(executed, supervision, raised)
+    if failure is not None and failure.reason == "kernel died":
+        failure = replace(failure, frames=last_words)
+    return Execution(notebook=executed, failure=failure)
+
+
+def _in_own_thread(supervision: Supervision, path: str, **options: Any) -> None:
+    """Run papermill in a thread with an event loop of its own, which is closed at the end.
+
+    So a run disturbs no loop of the caller (a notebook has one running), and an interruption of
+    the caller ends the kernel before it is passed on.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="crm-lab-run") as pool:
+        future = pool.submit(_run_papermill, supervision, path, options)
+        try:
+            future.result()
+        finally:
+            if not future.done():
+                supervision.interrupt()
+
+
+def _run_papermill(supervision: Supervision, path: str, options: dict[str, Any]) -> None:
+    loop = ensure_event_loop(prefer_selector_loop=True)
+    try:
+        papermill.execute_notebook(
+            path,
+            None,
+            engine_name=ENGINE_NAME,
+            kernel_name=KERNEL_NAME,
+            language="python",
+            request_save_on_cell_execute=False,
+            autosave_cell_every=0,
+            start_timeout=START_TIMEOUT_SECONDS,
+            supervision=supervision,
+            **options,
+        )
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
+        loop.close()
+
+
+def judge(notebook: Any, supervision: Supervision, raised: BaseException | None) -> Failure | None:
+    """Say why a run is no good, or None when it is; papermill's cell status is not asked.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        The notebook after the run.
+    supervision : Supervision
+        What was seen from outside.
+    raised : BaseException or None
+        What papermill raised.
+    """
+    index = supervision.cell_index
+    heading = heading_before(notebook, index) if index is not None else ""
+    if supervision.stopped_by == "timeout":
+        message = wording.timeout_message(supervision.timeout_seconds)
+        return _failure("timeout", "TimeLimit", message, heading, index)
+    if supervision.stopped_by == "output":
+        message = wording.output_message(supervision.output_limit_bytes)
+        return _failure("output", "OutputLimit", message, heading, index)
+    for position, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                return _error(notebook, position, output)
+    if supervision.ended_itself:
+        return _failure("exit", "SystemExit", wording.EXIT_MESSAGE, heading, index)
+    if raised is not None:
+        message = f"{wording.KERNEL_DIED_MESSAGE} ({raised})"
+        return _failure("kernel died", type(raised).__name__, message, heading, index)
+    for position, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and cell.source.strip() and cell.get("execution_count") is None:
+            place = heading_before(notebook, position)
+            message = wording.NOT_EXECUTED_MESSAGE
+            return _failure("not executed", "NotExecuted", message, place, position)
+    return None
+
+
+def _error(notebook: Any, position: int, output: Any) -> Failure:
+    lines = _ANSI.sub("", "\n".join(output.get("traceback", []))).splitlines()
+    message = _ANSI.sub("", str(output.get("evalue", "")))
+    is_exit = output.ename == "SystemExit"
+    if is_exit:
+        message = f"{wording.EXIT_MESSAGE} ({message})" if message else wording.EXIT_MESSAGE
+    return Failure(
+        reason="exit" if is_exit else "error",
+        type=str(output.ename),
+        message=message[:MESSAGE_LIMIT],
+        heading=heading_before(notebook, position),
+        frames=tuple(line.strip() for line in lines if _FRAME.match(line))[-12:],
+        cell_index=position,
+    )
+
+
+def _last_words(log: Path) -> tuple[str, ...]:
+    if not log.is_file():
+        return ()
+    lines = _ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
+    return tuple(line for line in lines if line.strip())[-12:]
+
+
+def _failure(
+    reason: FailureReason, kind: str, message: str, heading: str, index: int | None
+) -> Failure:
+    return Failure(reason=reason, type=kind, message=message, heading=heading, cell_index=index)
+
+
+def _prepare_papermill() -> None:
+    """Make papermill know our engine, and keep its remarks out of the terminal."""
+    papermill_engines.register(ENGINE_NAME, SupervisedEngine)
+    remarks = logging.getLogger("papermill")
+    if not any(isinstance(handler, logging.NullHandler) for handler in remarks.handlers):
+        remarks.addHandler(logging.NullHandler())

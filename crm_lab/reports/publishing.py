@@ -1,0 +1,150 @@
+"""The page of a run: one file, no script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from crm_lab.cards import CARD_CSS
+from crm_lab.reports import wording
+from crm_lab.reports.manifest import EXECUTED_NAME, MANIFEST_NAME, Manifest
+from crm_lab.reports.rendering import render_body
+
+PAGE_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
+_PRINTED_APART = {"data_from", "data_to", "snapshot", "seed", "workbench"}
+_CONTENTS_FROM = 3
+_DIGEST_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line of small print: a label and what it says."""
+
+    label: str
+    value: str
+
+
+def render_page(executed: Any, manifest: Manifest, *, stopped_at: int | None = None) -> str:
+    """Render the HTML page of a run.
+
+    Parameters
+    ----------
+    executed : NotebookNode
+        The notebook with its outputs.
+    manifest : Manifest
+        Everything else that the page says.
+    stopped_at : int, optional
+        The cell at which a failed run stopped.
+    """
+    body = render_body(executed, stop_at=stopped_at)
+    verdict = manifest.verdict
+    if manifest.error is not None:
+        look, sentence = wording.FAILED_LOOK, f"{manifest.error.type}: {manifest.error.message}"
+    elif verdict is not None:
+        look, sentence = wording.verdict_look(verdict.word), verdict.sentence
+    else:
+        look, sentence = None, ""
+    kicker = body.first_heading if body.first_heading != manifest.title else ""
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            w=wording,
+            policy=PAGE_POLICY,
+            css=page_css(),
+            manifest=manifest,
+            kicker=kicker or manifest.kind.replace("_", " ").replace("-", " "),
+            look=look,
+            sentence=sentence,
+            small_print=small_print(manifest),
+            body=Markup(body.html),
+            contents=body.contents if len(body.contents) >= _CONTENTS_FROM else (),
+            facts=method_facts(manifest),
+            parameters=[
+                Fact(label=name, value=written(value))
+                for name, value in manifest.parameters.items()
+            ],
+            manifest_name=MANIFEST_NAME,
+            executed_name=EXECUTED_NAME,
+        )
+    )
+
+
+def small_print(manifest: Manifest) -> list[Fact]:
+    """Give what stands under the title: period and snapshot of the data, time, status."""
+    context = manifest.context
+    facts = []
+    period = [written(context[key]) for key in ("data_from", "data_to") if context.get(key)]
+    if period:
+        facts.append(Fact(label=wording.DATA_PERIOD, value=" – ".join(period)))
+    if context.get("snapshot"):
+        facts.append(Fact(label=wording.SNAPSHOT, value=written(context["snapshot"])))
+    took = f"{wording.TOOK} {wording.duration(manifest.duration_seconds)}"
+    at = f"{manifest.started_at:%Y-%m-%d %H:%M} {wording.UTC}"
+    facts.append(Fact(label=wording.RUN_AT, value=f"{at}, {took}"))
+    facts.append(Fact(label=wording.STATUS, value=wording.STATUS_WORDS[manifest.status]))
+    return facts
+
+
+def method_facts(manifest: Manifest) -> list[Fact]:
+    """Give what the end of the page says about how the run was computed."""
+    code = manifest.code
+    version = code.version
+    if code.commit:
+        version += f" ({code.commit[:_DIGEST_SHOWN]})"
+    if code.dirty:
+        version += f", {wording.CODE_CHANGED}"
+    sha = manifest.notebook.sha256[:_DIGEST_SHOWN]
+    packages = ", ".join(f"{name} {number}" for name, number in manifest.packages.items())
+    seed = wording.NOT_STATED if manifest.seed is None else str(manifest.seed)
+    facts = [
+        Fact(label=wording.RUN, value=manifest.run_id),
+        Fact(label=wording.NOTEBOOK, value=f"{manifest.notebook.name} (sha256 {sha}…)"),
+        Fact(label=wording.CODE, value=version),
+        Fact(label=wording.SEED, value=seed),
+    ]
+    facts += [
+        Fact(label=key.replace("_", " "), value=written(value))
+        for key, value in manifest.context.items()
+        if key not in _PRINTED_APART and not isinstance(value, (list, Mapping))
+    ]
+    facts.append(Fact(label=wording.PACKAGES, value=f"Python {manifest.python}, {packages}"))
+    return facts
+
+
+def written(value: Any) -> str:
+    """Write a JSON value for people."""
+    if value is None:
+        return wording.NONE_VALUE
+    if isinstance(value, bool):
+        return wording.YES if value else wording.NO
+    if isinstance(value, list):
+        return ", ".join(written(item) for item in value) or wording.NONE_VALUE
+    return str(value)
+
+
+@functools.cache
+def environment() -> Environment:
+    """Give the template environment: everything escaped, nothing undefined."""
+    return Environment(
+        loader=PackageLoader("crm_lab.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@functools.cache
+def page_css() -> Markup:
+    """Give the style of all pages: the card's own and the page's, in that order."""
+    source, _, _ = environment().loader.get_source(environment(), "pages.css")  # type: ignore[union-attr]
+    return Markup(CARD_CSS + "\n" + source)

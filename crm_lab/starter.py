@@ -1,0 +1,45 @@
+"""The files of a new workbench folder: settings, control group, two maps, notebooks."""
+
+from __future__ import annotations
+
+STARTER_SETTINGS = """\
+# The settings of this workbench; every key has a default.
+company: {company}
+currency: RUB
+timezone: Europe/Moscow
+"""
+STARTER_CONTROL_GROUP = """\
+# The standing control group: these customers receive no marketing.
+name: global
+share: 0.05
+salt: "{salt}"
+channel: email
+"""
+STARTER_ORDERS_MAP = """\
+# How the till's order file is read. Write the names of your file's columns on the right.
+table: orders
+source_system: till
+files: "orders*.csv"
+encoding: utf-8          # cp1251 for an export of Russian Excel
+delimiter: ","
+decimal: "."
+date_formats: ["%Y-%m-%d %H:%M:%S", "%d.%m.%Y"]
+timezone: Europe/Moscow
+create_customers: true   # ids that are not known yet become customers
+columns:
+  order_id: order_id
+  customer_id: customer_id
+  ordered_at: ordered_at
+  net_revenue: total
+"""
+DELIVERIES_MAP = """\
+# What a sending service gives back: one row per thing that happened to a message.
+table: delivery_event
+source_system: esp
+files: "deliveries*.csv"
+columns:
+  delivery_event_id: event_id
+  send_id: send_id
+  at: at
+  type: type
+"""

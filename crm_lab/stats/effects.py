@@ -1,0 +1,243 @@
+"""The result of a comparison: one number, its interval, and how both were found.
+
+An `Effect` is plain data. A `Comparison` holds the absolute and the relative effect of one metric
+for one pair of arms and shows itself as a card.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from crm_lab import formats
+from crm_lab.cards import Result
+
+EffectName = Literal["absolute", "relative"]
+Scale = Literal["number", "share"]
+
+_FRAME_FIELDS = ("estimate", "low", "high", "p_value", "method", "n_treatment", "n_control")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """One effect of a treatment against a control, with its interval and test.
+
+    Attributes
+    ----------
+    name : {"absolute", "relative"}
+        ``"absolute"`` is treatment minus control in the unit of the metric; ``"relative"`` is
+        treatment divided by control, minus 1 (0.1 means 10 % more).
+    estimate : float
+        The point estimate; NaN where the data support none.
+    low, high : float
+        The ends of the two-sided ``1 - alpha`` interval; an end may be infinite.
+    p_value : float
+        Two-sided p-value of "no effect"; NaN where there is no test.
+    method : str
+        The method of interval and test, in words.
+    alpha : float
+        Two-sided error level of the interval.
+    n_treatment, n_control : int
+        Units in each arm.
+    treatment_value, control_value : float
+        The value of the metric in each arm (a mean, or a share).
+    reason : str
+        Why a number is NaN or an end is infinite; empty otherwise.
+
+    Examples
+    --------
+    >>> effect = Effect(
+    ...     name="absolute", estimate=0.2, low=0.05, high=0.34, p_value=0.008, method="example",
+    ...     alpha=0.05, n_treatment=70, n_control=80, treatment_value=0.8, control_value=0.6)
+    >>> effect.is_significant, effect.is_known
+    (True, True)
+    """
+
+    name: EffectName
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    method: str
+    alpha: float
+    n_treatment: int
+    n_control: int
+    treatment_value: float
+    control_value: float
+    reason: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the data support an estimate."""
+        return math.isfinite(self.estimate)
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the test rejects "no effect" at ``alpha``; False where there is no test."""
+        return self.p_value <= self.alpha
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Comparison(Result):
+    """The absolute and the relative effect of one metric for one pair of arms.
+
+    Attributes
+    ----------
+    metric : str
+        Name of the metric.
+    variant, control : str
+        Names of the treated arm and of the arm it is compared with.
+    scale : {"number", "share"}
+        How people read the metric: a plain number, or a share written as a percentage.
+    absolute, relative : Effect
+        The two effects; both come from one test and share its p-value wherever both are known.
+
+    Examples
+    --------
+    >>> from crm_lab.stats import compare_proportions
+    >>> result = compare_proportions(56, 70, 48, 80, alpha=0.05, metric="conversion")
+    >>> print(result.sentence())
+    conversion: treatment 80.00 % against control 60.00 %. Difference +20 percentage points
+    (5 to 34), relative lift +33 % (8 to 67 %), p = 0.0083. The data show a difference at the
+    5 % level.
+    """
+
+    metric: str
+    variant: str
+    control: str
+    scale: Scale
+    absolute: Effect
+    relative: Effect
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """The heading of the card."""
+        return f"{self.metric}: {self.variant} against {self.control}"
+
+    @property
+    def effects(self) -> tuple[Effect, Effect]:
+        """The absolute and the relative effect, in this order."""
+        return (self.absolute, self.relative)
+
+    def sentence(self) -> str:
+        """Say both effects, the p-value and what they allow to conclude."""
+        effect = self.absolute
+        if not effect.is_known:
+            return f"{self.metric}: cannot conclude, because {effect.reason}."
+        parts = [
+            f"{self.metric}: {self.variant} {self._level(effect.treatment_value)} "
+            f"against {self.control} {self._level(effect.control_value)}.",
+            f"Difference {self._difference()}, {self._lift()}, {self._test()}.",
+            self._conclusion(),
+        ]
+        return " ".join(parts)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per effect: metric, variant, control, effect, numbers, method, reason."""
+        return pd.DataFrame([self._row(effect) for effect in self.effects])
+
+    def _row(self, effect: Effect) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "metric": self.metric,
+            "variant": self.variant,
+            "control": self.control,
+            "effect": effect.name,
+        }
+        row |= {field: getattr(effect, field) for field in _FRAME_FIELDS}
+        return row | {"reason": effect.reason}
+
+    def _level(self, value: float) -> str:
+        if self.scale == "share":
+            return formats.percent(value, decimals=2)
+        return formats.number(value, decimals=_places(value))
+
+    def _difference(self) -> str:
+        effect = self.absolute
+        factor, unit = (100.0, " percentage points") if self.scale == "share" else (1.0, "")
+        estimate, low, high = (factor * x for x in (effect.estimate, effect.low, effect.high))
+        places = min(formats.decimals_for(low, high), 4)
+        shown = formats.number(estimate, decimals=places, signed=True)
+        return f"{shown}{unit} ({formats.interval(low, high, decimals=places)})"
+
+    def _lift(self) -> str:
+        effect = self.relative
+        if not effect.is_known:
+            return f"relative lift not known because {effect.reason}"
+        return f"relative lift {formats.percent_interval(effect.estimate, effect.low, effect.high)}"
+
+    def _test(self) -> str:
+        shown = formats.p_value(self.absolute.p_value)
+        if shown == formats.CANNOT_TELL:
+            return "no p-value"
+        return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+    def _conclusion(self) -> str:
+        effect = self.absolute
+        if math.isnan(effect.p_value):
+            return f"Cannot conclude, because {effect.reason}."
+        level = formats.percent(effect.alpha, decimals=0 if effect.alpha >= 0.01 else 2)
+        if effect.is_significant:
+            return f"The data show a difference at the {level} level."
+        return f"Cannot conclude at the {level} level: the interval includes no difference."
+
+
+def unknown_effect(
+    name: EffectName,
+    *,
+    reason: str,
+    method: str,
+    alpha: float,
+    n_treatment: int,
+    n_control: int,
+    treatment_value: float = math.nan,
+    control_value: float = math.nan,
+) -> Effect:
+    """Give the effect that the data do not support: NaN throughout, with its reason.
+
+    Examples
+    --------
+    >>> effect = unknown_effect("relative", reason="the control arm is empty", method="Welch",
+    ...                         alpha=0.05, n_treatment=10, n_control=0)
+    >>> effect.estimate, effect.reason
+    (nan, 'the control arm is empty')
+    """
+    return Effect(
+        name=name,
+        estimate=math.nan,
+        low=math.nan,
+        high=math.nan,
+        p_value=math.nan,
+        method=method,
+        alpha=alpha,
+        n_treatment=n_treatment,
+        n_control=n_control,
+        treatment_value=treatment_value,
+        control_value=control_value,
+        reason=reason,
+    )
+
+
+def size_reason(n_treatment: int, n_control: int, *, arms: tuple[str, str]) -> str:
+    """Say which arm is too small to be compared; empty when both hold two units or more.
+
+    Examples
+    --------
+    >>> size_reason(10, 1, arms=("mail", "control"))
+    'arm control has one unit'
+    """
+    for arm, n in zip(arms, (n_treatment, n_control), strict=True):
+        if n == 0:
+            return f"arm {arm} is empty"
+        if n == 1:
+            return f"arm {arm} has one unit"
+    return ""
+
+
+def _places(value: float) -> int:
+    """Decimals that show three significant figures of a level, at most four."""
+    if value == 0 or not math.isfinite(value):
+        return 2
+    return min(max(2 - math.floor(math.log10(abs(value))), 0), 4)

@@ -1,0 +1,448 @@
+"""What an experiment of a given size can see, and what size it needs.
+
+References
+----------
+Fleiss, J. L., Levin, B., Paik, M. C. (2003), "Statistical methods for rates and proportions",
+equations 4.13 and 4.17 (unequal arms). Cohen, J. (1988), "Statistical power analysis for the
+behavioral sciences", chapter 2 (noncentral t). R's ``power.prop.test`` and ``power.t.test``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pandas as pd
+from scipy import optimize, special, stats
+
+from crm_lab import formats
+from crm_lab.cards import Result
+from crm_lab.errors import DesignError
+from crm_lab.stats.arguments import check_count, check_positive, check_share
+
+_NORMAL_FROM_DF = 100_000
+_LARGEST_TOTAL = 1e15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DetectableEffect(Result):
+    """The smallest increase that a design finds with the wanted power.
+
+    Attributes
+    ----------
+    base_value : float
+        Value without treatment: a share, or a mean in the unit of the metric.
+    absolute : float
+        Smallest detectable increase, in the unit of ``base_value``; NaN when there is none.
+    relative : float
+        The same as a share of ``base_value``; NaN when the base is 0.
+    n_treatment, n_control : int
+        Units per arm.
+    alpha, power : float
+        Two-sided error level, and the probability of finding an effect of this size.
+    method : str
+        Formula, in words.
+    reason : str
+        Why there is no number; empty otherwise.
+    """
+
+    base_value: float
+    absolute: float
+    relative: float
+    n_treatment: int
+    n_control: int
+    alpha: float
+    power: float
+    method: str
+    reason: str = ""
+    title: ClassVar[str] = "Minimum detectable effect"
+
+    def sentence(self) -> str:
+        """Say the smallest effect that the design can see."""
+        arms = f"{self.n_treatment:,} treated and {self.n_control:,} control units"
+        if self.reason:
+            return f"With {arms} no increase can be promised to be found: {self.reason}."
+        lift = formats.percent(self.relative, decimals=1 if self.relative < 0.1 else 0, signed=True)
+        return (
+            f"With {arms} an increase of {lift} or more is found with probability "
+            f"{formats.percent(self.power, decimals=0)}; smaller ones will usually be missed."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row with all attributes."""
+        return pd.DataFrame([self.to_dict()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RequiredSize(Result):
+    """The number of units that a design needs for an effect.
+
+    Attributes
+    ----------
+    total : float
+        Units of both arms together, rounded up so that each arm is whole; NaN when no size does.
+    n_treatment, n_control : float
+        Units per arm.
+    control_share : float
+        Planned share of the control.
+    relative_effect : float
+        Effect to be found, as a share of the base value.
+    alpha, power : float
+        Two-sided error level and wanted power.
+    method : str
+        Formula, in words.
+    reason : str
+        Why there is no number; empty otherwise.
+    """
+
+    total: float
+    n_treatment: float
+    n_control: float
+    control_share: float
+    relative_effect: float
+    alpha: float
+    power: float
+    method: str
+    reason: str = ""
+    title: ClassVar[str] = "Required number of units"
+
+    def sentence(self) -> str:
+        """Say the size that the effect needs."""
+        lift = formats.percent(self.relative_effect, decimals=1, signed=True)
+        share = formats.percent(self.control_share, decimals=1)
+        if self.reason:
+            return f"No size is enough for an effect of {lift}: {self.reason}."
+        return (
+            f"To find an effect of {lift} with probability "
+            f"{formats.percent(self.power, decimals=0)}, {formats.number(self.total)} units are "
+            f"needed, of whom {formats.number(self.n_control)} ({share}) in the control."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row with all attributes."""
+        return pd.DataFrame([self.to_dict()])
+
+
+_PROPORTION_METHOD = "normal approximation for two proportions, pooled variance under no effect"
+_MEAN_METHOD = "two-sample t with equal variances"
+
+
+def power_proportion(
+    base_rate: float, rate: float, n_treatment: float, n_control: float, *, alpha: float
+) -> float:
+    """Give the probability that a two-sided test finds ``rate`` against ``base_rate``.
+
+    Parameters
+    ----------
+    base_rate, rate : float
+        Shares in control and treatment, from 0 to 1.
+    n_treatment, n_control : float
+        Units per arm, above 0.
+    alpha : float
+        Two-sided error level, between 0 and 1.
+
+    Returns
+    -------
+    float
+        Power, counting only findings in the right direction, as R's ``power.prop.test`` does.
+
+    Raises
+    ------
+    DesignError
+        When an argument is out of range.
+
+    References
+    ----------
+    Fleiss, Levin and Paik (2003), equation 4.13, without continuity correction.
+
+    Examples
+    --------
+    >>> round(power_proportion(0.5, 0.75, 50, 50, alpha=0.05), 4)
+    0.7402
+    """
+    check_share(alpha, "alpha")
+    for value, name in ((base_rate, "base_rate"), (rate, "rate")):
+        if not 0.0 <= value <= 1.0:
+            raise DesignError(f"{name} is {value}", expected="a share from 0 to 1")
+    n_t, n_c = check_positive(n_treatment, "n_treatment"), check_positive(n_control, "n_control")
+    pooled = (rate * n_t + base_rate * n_c) / (n_t + n_c)
+    null_error = math.sqrt(pooled * (1 - pooled) * (1 / n_t + 1 / n_c))
+    error = math.sqrt(rate * (1 - rate) / n_t + base_rate * (1 - base_rate) / n_c)
+    margin = abs(rate - base_rate) - _normal_quantile(alpha / 2) * null_error
+    if error == 0:
+        return 1.0 if margin > 0 else 0.0
+    return float(special.ndtr(margin / error))
+
+
+def power_mean(
+    difference: float, sd: float, n_treatment: float, n_control: float, *, alpha: float
+) -> float:
+    """Give the probability that a two-sided t test finds a difference of means.
+
+    Parameters
+    ----------
+    difference : float
+        True difference, in the unit of the metric.
+    sd : float
+        Standard deviation within arms, the same in both, above 0.
+    n_treatment, n_control : float
+        Units per arm, above 1.
+    alpha : float
+        Two-sided error level, between 0 and 1.
+
+    Returns
+    -------
+    float
+        Power, counting only findings in the right direction, as R's ``power.t.test`` does.
+
+    Raises
+    ------
+    DesignError
+        When an argument is out of range.
+
+    Notes
+    -----
+    The noncentral t distribution below 100,000 degrees of freedom, the normal above. For revenue
+    with a heavy tail and a small control the power of the permutation test differs from this.
+
+    Examples
+    --------
+    >>> round(power_mean(1.0, 1.0, 20, 20, alpha=0.05), 4)
+    0.869
+    """
+    check_share(alpha, "alpha")
+    check_positive(sd, "sd")
+    n_t, n_c = check_positive(n_treatment, "n_treatment"), check_positive(n_control, "n_control")
+    if not math.isfinite(difference):
+        raise DesignError(f"difference is {difference}", expected="a finite number")
+    df = n_t + n_c - 2
+    if df <= 0:
+        raise DesignError(f"{n_t + n_c:g} units in all", expected="more than two units")
+    shift = abs(difference) / (sd * math.sqrt(1 / n_t + 1 / n_c))
+    if df >= _NORMAL_FROM_DF or shift > 30:
+        return float(special.ndtr(shift - _normal_quantile(alpha / 2)))
+    return float(stats.nct.sf(stats.t.isf(alpha / 2, df), df, shift))
+
+
+def minimum_detectable_effect_proportion(
+    base_rate: float, n_treatment: int, n_control: int, *, alpha: float, power: float
+) -> DetectableEffect:
+    """Give the smallest increase of a proportion that a design finds with the wanted power.
+
+    Parameters
+    ----------
+    base_rate : float
+        Share without treatment, between 0 and 1.
+    n_treatment, n_control : int
+        Units per arm, at least 1.
+    alpha, power : float
+        Two-sided error level and wanted power; power above ``alpha / 2``.
+
+    Raises
+    ------
+    DesignError
+        When an argument is out of range.
+
+    Examples
+    --------
+    >>> effect = minimum_detectable_effect_proportion(0.10, 2_850, 150, alpha=0.05, power=0.8)
+    >>> print(effect.sentence())
+    With 2,850 treated and 150 control units an increase of +85 % or more is found with
+    probability 80 %; smaller ones will usually be missed.
+    """
+    check_share(base_rate, "base_rate")
+    n_t, n_c = _check_design(n_treatment, n_control, alpha, power)
+
+    def excess(rate: float) -> float:
+        return power_proportion(base_rate, rate, n_t, n_c, alpha=alpha) - power
+
+    if excess(1.0) < 0:
+        absolute, reason = math.nan, "even an increase to 100 % would be missed too often"
+    else:
+        absolute, reason = float(optimize.brentq(excess, base_rate, 1.0)) - base_rate, ""
+    return DetectableEffect(
+        base_value=base_rate,
+        absolute=absolute,
+        relative=absolute / base_rate,
+        n_treatment=n_t,
+        n_control=n_c,
+        alpha=alpha,
+        power=power,
+        method=_PROPORTION_METHOD,
+        reason=reason,
+    )
+
+
+def minimum_detectable_effect_mean(
+    mean: float, sd: float, n_treatment: int, n_control: int, *, alpha: float, power: float
+) -> DetectableEffect:
+    """Give the smallest increase of a mean that a design finds with the wanted power.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Mean (above 0) and standard deviation of the metric without treatment, zeros included.
+    n_treatment, n_control : int
+        Units per arm, at least 2.
+    alpha, power : float
+        Two-sided error level and wanted power; power above ``alpha / 2``.
+
+    Raises
+    ------
+    DesignError
+        When an argument is out of range.
+
+    Examples
+    --------
+    >>> effect = minimum_detectable_effect_mean(6.2, 40.0, 95_000, 5_000, alpha=0.05, power=0.8)
+    >>> round(effect.absolute, 2), round(effect.relative, 3)
+    (1.63, 0.262)
+    """
+    check_positive(mean, "mean")
+    check_positive(sd, "sd")
+    n_t, n_c = _check_design(n_treatment, n_control, alpha, power, minimum=2)
+    unit = sd * math.sqrt(1 / n_t + 1 / n_c)
+
+    def excess(difference: float) -> float:
+        return power_mean(difference, sd, n_t, n_c, alpha=alpha) - power
+
+    absolute = float(optimize.brentq(excess, 0.0, _bracket(excess, unit)))
+    return DetectableEffect(
+        base_value=float(mean),
+        absolute=absolute,
+        relative=absolute / mean,
+        n_treatment=n_t,
+        n_control=n_c,
+        alpha=alpha,
+        power=power,
+        method=_MEAN_METHOD,
+    )
+
+
+def required_total(
+    *,
+    relative_effect: float,
+    control_share: float,
+    alpha: float,
+    power: float,
+    base_rate: float | None = None,
+    mean: float | None = None,
+    sd: float | None = None,
+) -> RequiredSize:
+    """Give the number of units that an experiment needs to find a relative effect.
+
+    Parameters
+    ----------
+    relative_effect : float
+        Effect to be found, as a share of the base value; not 0 (0.1 means 10 % more).
+    control_share : float
+        Share of the units in the control, between 0 and 1.
+    alpha, power : float
+        Two-sided error level and wanted power; power above ``alpha / 2``.
+    base_rate : float, optional
+        Share without treatment, for a proportion.
+    mean, sd : float, optional
+        Mean and standard deviation without treatment, for a mean. Give these or ``base_rate``.
+
+    Raises
+    ------
+    DesignError
+        When an argument is out of range, or not exactly one kind of base value is given.
+
+    Examples
+    --------
+    >>> size = required_total(
+    ...     base_rate=0.10, relative_effect=0.10, control_share=0.05, alpha=0.05, power=0.8)
+    >>> round(size.total, -3)
+    158000
+    """
+    check_share(control_share, "control_share")
+    _check_power(alpha, power)
+    if not math.isfinite(relative_effect) or relative_effect == 0:
+        raise DesignError(f"relative_effect is {relative_effect}", expected="a number other than 0")
+    is_rate = base_rate is not None and mean is None and sd is None
+    is_mean = base_rate is None and mean is not None and sd is not None
+    if not (is_rate or is_mean):
+        raise DesignError("the base value is not clear", expected="base_rate, or both mean and sd")
+    reason = ""
+    if base_rate is not None:
+        base = check_share(base_rate, "base_rate")
+        rate = base * (1 + relative_effect)
+        if not 0.0 <= rate <= 1.0:
+            reason = f"a rate of {formats.percent(rate)} does not exist"
+
+        def found(total: float) -> float:
+            treated, held_out = total * (1 - control_share), total * control_share
+            return power_proportion(base, rate, treated, held_out, alpha=alpha)
+    else:
+        level, spread = check_positive(mean or 0.0, "mean"), check_positive(sd or 0.0, "sd")
+
+        def found(total: float) -> float:
+            treated, held_out = total * (1 - control_share), total * control_share
+            return power_mean(level * relative_effect, spread, treated, held_out, alpha=alpha)
+
+    n_t, n_c = math.nan, math.nan
+    if not reason:
+        # Each arm has a unit at least, and more than two units are needed in all.
+        start = max(1 / control_share, 1 / (1 - control_share), 2.001)
+        total = _smallest_total(lambda size: found(size) - power, start)
+        if total > _LARGEST_TOTAL:
+            reason = "the effect is too small for any real base"
+        else:
+            n_t, n_c = _round_up(total * (1 - control_share)), _round_up(total * control_share)
+    return RequiredSize(
+        total=n_t + n_c,
+        n_treatment=n_t,
+        n_control=n_c,
+        control_share=control_share,
+        relative_effect=relative_effect,
+        alpha=alpha,
+        power=power,
+        method=_PROPORTION_METHOD if is_rate else _MEAN_METHOD,
+        reason=reason,
+    )
+
+
+def _check_design(
+    n_treatment: int, n_control: int, alpha: float, power: float, *, minimum: int = 1
+) -> tuple[int, int]:
+    _check_power(alpha, power)
+    return (
+        check_count(n_treatment, "n_treatment", minimum=minimum),
+        check_count(n_control, "n_control", minimum=minimum),
+    )
+
+
+def _check_power(alpha: float, power: float) -> None:
+    check_share(alpha, "alpha")
+    check_share(power, "power")
+    if power <= alpha / 2:
+        raise DesignError(f"power is {power}", expected=f"a power above {alpha / 2:g}")
+
+
+def _normal_quantile(tail: float) -> float:
+    return -float(special.ndtri(tail))
+
+
+def _bracket(excess: Callable[[float], float], start: float) -> float:
+    """Double ``start`` until ``excess`` is positive or the point is beyond any use."""
+    point = start
+    while excess(point) < 0 and point <= _LARGEST_TOTAL * start:
+        point *= 2.0
+    return point
+
+
+def _smallest_total(excess: Callable[[float], float], start: float) -> float:
+    if excess(start) >= 0:
+        return start
+    upper = _bracket(excess, start)
+    if excess(upper) < 0:
+        return math.inf
+    return float(optimize.brentq(excess, start, upper, rtol=1e-12))
+
+
+def _round_up(units: float) -> int:
+    """Round up to whole units; a rounding error of the root above a whole number is ignored."""
+    return math.ceil(units - 1e-6)
