@@ -58,8 +58,12 @@ class SettingsFile(Declared):
         Language of messages and pages.
     gateway : str
         Folder of the gateway's files, relative to the workbench.
+    maps : str
+        Folder of the maps of source files, relative to the workbench.
     threads : int
         Threads of the query engine.
+    is_demonstration : bool
+        Whether ``crm-lab demo`` may erase and fill this workbench.
     """
 
     company: str = "Our company"
@@ -67,6 +71,8 @@ class SettingsFile(Declared):
     timezone: TimezoneName = "UTC"
     language: Literal["en"] = "en"
     gateway: str = "data/gateway"
+    maps: str = "maps"
+    is_demonstration: bool = False
     threads: int = Field(default=2, ge=1, le=256)
 
 
@@ -111,7 +117,7 @@ class Settings:
     @property
     def maps_folder(self) -> Path:
         """Where the maps of source files lie."""
-        return self.folder / "maps"
+        return self.folder / self.declared.maps
 
     @property
     def lists_folder(self) -> Path:

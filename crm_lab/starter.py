@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from crm_lab.errors import SettingsError
+from crm_lab.settings import SETTINGS_FILE, Settings, load_settings
+
 STARTER_SETTINGS = """\
 # The settings of this workbench; every key has a default.
 company: {company}
@@ -43,3 +48,32 @@ columns:
   at: at
   type: type
 """
+
+
+def create_workbench(folder: Path, *, notebooks: Path | None = None) -> Settings:
+    """Make a new workbench folder with starter files; existing files are left as they are.
+
+    Raises
+    ------
+    SettingsError
+        The folder is a workbench already.
+    """
+    if (folder / SETTINGS_FILE).exists():
+        raise SettingsError(f"{folder} is a workbench already")
+    starters = {
+        SETTINGS_FILE: STARTER_SETTINGS.format(company=folder.resolve().name),
+        "experiments/control_group.yml": STARTER_CONTROL_GROUP.format(salt=folder.resolve().name),
+        "maps/orders.yml": STARTER_ORDERS_MAP,
+        "maps/deliveries.yml": DELIVERIES_MAP,
+    }
+    if notebooks is not None:
+        starters |= {
+            f"notebooks/{path.name}": path.read_text("utf-8")
+            for path in sorted(notebooks.glob("*.ipynb"))
+        }
+    for name, text in starters.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(text, "utf-8")
+    return load_settings(folder)

@@ -35,7 +35,7 @@ from crm_lab.stats import (
 )
 
 Verdict = Literal["ship", "stop", "continue", "cannot conclude"]
-State = Literal["green", "amber", "red"]
+Tone = Literal["good", "unsure", "bad"]
 CONTAMINATION_LIMIT = 0.05
 """Share of touched controls above which the comparison is broken."""
 GOOD_POWER = 0.25
@@ -50,21 +50,29 @@ class Light:
     Attributes
     ----------
     name : str
-        Which check.
-    state : {"green", "amber", "red"}
-        How it stands; red changes the verdict.
+        Which check, for people.
+    tone : {"good", "unsure", "bad"}
+        How it stands; bad changes the verdict.
     detail : str
         One clause with the number behind it.
+    word : str
+        The tone in a word.
     """
 
     name: str
-    state: State
+    tone: Tone
     detail: str
+    word: str
 
-    @property
-    def label(self) -> str:
-        """Name of the check for people."""
-        return wording.LIGHT_NAMES[self.name]
+
+def light(check: str, tone: Tone, detail: str) -> Light:
+    """Make the light of a check from its short name."""
+    return Light(
+        name=wording.LIGHT_NAMES[check],
+        tone=tone,
+        detail=detail,
+        word=wording.LIGHT_WORDS[tone],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +177,7 @@ class ExperimentResult(Result):
 
     def sentence(self) -> str:
         """Say the decision, the money with its interval and the rule."""
-        red = [light.label.lower() for light in self.lights if light.state == "red"]
+        red = [item.name.lower() for item in self.lights if item.tone == "bad"]
         parts = [f"{wording.VERDICTS[self.verdict]}."]
         if red:
             parts.append(wording.RED.format(checks=", ".join(red)))
@@ -219,8 +227,8 @@ class ExperimentResult(Result):
         """Give the checks: name, word, detail."""
         return pd.DataFrame(
             [
-                {"check": x.label, "state": wording.LIGHT_WORDS[x.state], "detail": x.detail}
-                for x in self.lights
+                {"check": item.name, "state": item.word, "detail": item.detail}
+                for item in self.lights
             ]
         )
 
@@ -313,7 +321,7 @@ def analyze(
         _contamination_light(int((frame["variant"] == CONTROL).sum()), len(touched)),
         _plan_light(plan, file_plan, data_until),
     ]
-    is_broken = any(light.state == "red" for light in lights)
+    is_broken = any(item.tone == "bad" for item in lights)
     arms = tuple(
         analyze_arm(
             plan,
@@ -504,16 +512,17 @@ def _net(total: Money, margin_share: float | None, cost: float) -> Money | None:
 
 
 def _ratio_light(ratio: SampleRatio) -> Light:
-    state: State = "red" if ratio.is_mismatch else "green"
     words = wording.RATIO_RED if ratio.is_mismatch else wording.RATIO_GREEN
-    return Light(
-        name="sample_ratio", state=state, detail=words.format(p=formats.p_value(ratio.p_value))
+    return light(
+        "sample_ratio",
+        "bad" if ratio.is_mismatch else "good",
+        words.format(p=formats.p_value(ratio.p_value)),
     )
 
 
 def _balance_light(plan: Plan, frame: pd.DataFrame) -> Light:
     if not plan.is_adjusted:
-        return Light(name="balance", state="amber", detail=wording.BALANCE_NONE)
+        return light("balance", "unsure", wording.BALANCE_NONE)
     control = frame.loc[frame["variant"] == CONTROL, "pre_revenue"]
     worst = 0.0
     for arm in plan.arms:
@@ -521,10 +530,10 @@ def _balance_light(plan: Plan, frame: pd.DataFrame) -> Light:
         spread = float(np.sqrt((control.var() + treated.var()) / 2))
         if spread > 0:
             worst = max(worst, abs(float(treated.mean() - control.mean())) / spread)
-    return Light(
-        name="balance",
-        state="green" if worst <= BALANCE_LIMIT else "amber",
-        detail=wording.BALANCE.format(
+    return light(
+        "balance",
+        "good" if worst <= BALANCE_LIMIT else "unsure",
+        wording.BALANCE.format(
             worst=formats.number(worst, decimals=2), limit=formats.number(BALANCE_LIMIT, decimals=1)
         ),
     )
@@ -532,11 +541,11 @@ def _balance_light(plan: Plan, frame: pd.DataFrame) -> Light:
 
 def _contamination_light(controls: int, touched: int) -> Light:
     if touched == 0:
-        return Light(name="contamination", state="green", detail=wording.CONTAMINATION_GREEN)
-    return Light(
-        name="contamination",
-        state="red" if touched > CONTAMINATION_LIMIT * controls else "amber",
-        detail=wording.CONTAMINATION.format(touched=f"{touched:,}", controls=f"{controls:,}"),
+        return light("contamination", "good", wording.CONTAMINATION_GREEN)
+    return light(
+        "contamination",
+        "bad" if touched > CONTAMINATION_LIMIT * controls else "unsure",
+        wording.CONTAMINATION.format(touched=f"{touched:,}", controls=f"{controls:,}"),
     )
 
 
@@ -544,11 +553,11 @@ def _power_light(plan: Plan, arms: tuple[ArmResult, ...]) -> Light:
     worst = max(arms, key=lambda arm: _or_high(arm.detectable.relative)).detectable
     if not np.isfinite(worst.relative):
         detail = wording.POWER_UNKNOWN.format(reason=worst.reason or "the base value is 0")
-        return Light(name="power", state="amber", detail=detail)
-    return Light(
-        name="power",
-        state="green" if worst.relative <= GOOD_POWER else "amber",
-        detail=wording.POWER.format(
+        return light("power", "unsure", detail)
+    return light(
+        "power",
+        "good" if worst.relative <= GOOD_POWER else "unsure",
+        wording.POWER.format(
             detectable=formats.percent(worst.relative, decimals=0, signed=True),
             power=formats.percent(plan.power, decimals=0),
         ),
@@ -558,13 +567,13 @@ def _power_light(plan: Plan, arms: tuple[ArmResult, ...]) -> Light:
 def _plan_light(plan: Plan, file_plan: Plan | None, data_until: datetime | None) -> Light:
     name = "plan_followed"
     if file_plan is not None and file_plan != plan:
-        return Light(name=name, state="amber", detail=wording.PLAN_CHANGED)
+        return light(name, "unsure", wording.PLAN_CHANGED)
     if not _is_complete(plan, data_until):
         detail = wording.PLAN_OPEN.format(
             end=formats.day(plan.ends_at - timedelta(days=1)), known=formats.day(data_until)
         )
-        return Light(name=name, state="amber", detail=detail)
-    return Light(name=name, state="green", detail=wording.PLAN_GREEN)
+        return light(name, "unsure", detail)
+    return light(name, "good", wording.PLAN_GREEN)
 
 
 def _is_complete(plan: Plan, data_until: datetime | None) -> bool:

@@ -47,7 +47,7 @@ LIGHT_NAMES = {
     "power": "Power",
     "plan_followed": "Plan followed",
 }
-LIGHT_WORDS = {"green": "good", "amber": "mind", "red": "broken"}
+LIGHT_WORDS = {"good": "good", "unsure": "mind", "bad": "broken"}
 
 RATIO_GREEN = "arms are as large as drawn (p = {p})"
 RATIO_RED = "arms are not as large as drawn (p = {p}): customers were lost on the way"

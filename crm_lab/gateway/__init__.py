@@ -48,12 +48,17 @@ class Gateway:
         Currency of every amount.
     threads : int
         Threads of the query engine.
+    snapshot_id : int, optional
+        The snapshot that reads are pinned to; by default each read takes the latest.
     """
 
-    def __init__(self, folder: Path, *, currency: str, threads: int = 2) -> None:
+    def __init__(
+        self, folder: Path, *, currency: str, threads: int = 2, snapshot_id: int | None = None
+    ) -> None:
         self.folder = folder
         self.currency = currency
         self._threads = threads
+        self._snapshot_id = snapshot_id
 
     def import_file(self, source: LoadedMap, file: Path, *, progress: bool = False) -> ImportReport:
         """Load one file through its map (see :func:`crm_lab.gateway.imports.import_file`)."""
@@ -61,12 +66,12 @@ class Gateway:
         return import_file(store, source, file, currency=self.currency, progress=progress)
 
     def reader(self, snapshot_id: int | None = None) -> Reader:
-        """Open a reader on one snapshot, by default the latest."""
-        return Reader(self._store(), snapshot_id)
+        """Open a reader on one snapshot, by default the gateway's own."""
+        return Reader(self._store(), snapshot_id or self._snapshot_id)
 
     def snapshot(self, snapshot_id: int | None = None) -> Snapshot:
-        """Give one snapshot, by default the latest."""
-        return self._store().snapshot(snapshot_id)
+        """Give one snapshot, by default the gateway's own."""
+        return self._store().snapshot(snapshot_id or self._snapshot_id)
 
     def entries(self, *, kind: EntryKind | None = None, subject: str = "") -> list[Entry]:
         """Read the ledger, whole or by kind and subject."""

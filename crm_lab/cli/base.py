@@ -1,0 +1,90 @@
+"""Commands about the base: init, import, status, calibrate."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from crm_lab.cli.options import ShareType, as_date, gateway_option, opened
+from crm_lab.gateway import ImportReport
+from crm_lab.starter import create_workbench
+from crm_lab.terminal import show, show_frame
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Make a new workbench in FOLDER with starter files."""
+    settings = create_workbench(folder, notebooks=shipped_notebooks())
+    click.echo(f"Workbench made in {settings.folder}. Next:")
+    click.echo(f"  cd {folder}")
+    click.echo("  look at crm-lab.yml and maps/orders.yml, put in your own names")
+    click.echo("  crm-lab import maps/orders.yml YOUR-ORDERS.csv")
+
+
+@click.command("import")
+@click.argument("map_file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@gateway_option
+def import_command(map_file: Path, file: Path, gateway: str | None) -> None:
+    """Load FILE into the gateway as MAP_FILE describes it."""
+    show_import(opened(gateway).import_file(map_file, file, progress=True))
+
+
+@click.command()
+@gateway_option
+def status(gateway: str | None) -> None:
+    """Show what the workbench holds."""
+    show(opened(gateway).status())
+
+
+@click.command()
+@click.option(
+    "--from", "starts_on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day."
+)
+@click.option("--days", type=click.IntRange(1, 366), default=28, show_default=True)
+@click.option("--pre-days", type=click.IntRange(0, 730), default=28, show_default=True)
+@click.option("--share", type=ShareType(), default="5%", show_default=True, help="Control share.")
+@click.option("--draws", type=click.IntRange(10, 100_000), default=1_000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@gateway_option
+def calibrate(
+    starts_on: datetime,
+    days: int,
+    pre_days: int,
+    share: float,
+    draws: int,
+    seed: int,
+    gateway: str | None,
+) -> None:
+    """Test the tests: false positives on past weeks in which nothing was done."""
+    show(
+        opened(gateway).calibrate(
+            starts_on=as_date(starts_on),
+            days=days,
+            pre_period_days=pre_days,
+            control_share=share,
+            draws=draws,
+            seed=seed,
+            progress=True,
+        )
+    )
+
+
+def show_import(report: ImportReport) -> None:
+    """Print what an import did and the first rows that it set aside."""
+    show(report)
+    if report.first_rejected:
+        show_frame(pd.DataFrame(report.first_rejected), title="The first records set aside")
+
+
+def shipped_notebooks() -> Path | None:
+    """Find the report notebooks that come with the package, in an installation or a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_notebooks", package.parent / "notebooks"):
+        if folder.is_dir():
+            return folder
+    return None

@@ -1,0 +1,171 @@
+"""Commands about experiments: list, plan, assign, export, ingest, analyze, loopback."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from crm_lab.cli.base import show_import
+from crm_lab.cli.options import as_of_option, gateway_option, moment, opened
+from crm_lab.errors import FileError
+from crm_lab.terminal import show, show_frame
+
+
+@click.group()
+def experiment() -> None:
+    """Campaign experiments, from their file to their result."""
+
+
+@experiment.command("list")
+@gateway_option
+def list_command(gateway: str | None) -> None:
+    """List the experiments that have a file."""
+    for name in opened(gateway).experiments():
+        click.echo(name)
+
+
+@experiment.command()
+@click.argument("name")
+@as_of_option
+@gateway_option
+def plan(name: str, as_of: datetime | None, gateway: str | None) -> None:
+    """Print the resolved plan, what it can find, and every objection."""
+    workbench = opened(gateway)
+    show(workbench.experiment(name).plan(as_of=moment(workbench, as_of)))
+
+
+@experiment.command()
+@click.argument("name")
+@as_of_option
+@gateway_option
+def assign(name: str, as_of: datetime | None, gateway: str | None) -> None:
+    """Register the plan and draw the arms; this cannot be undone."""
+    workbench = opened(gateway)
+    sizes = workbench.experiment(name).assign(as_of=moment(workbench, as_of))
+    frame = pd.DataFrame({"arm": list(sizes), "customers": list(sizes.values())})
+    show_frame(frame, title=f"{name}: arms drawn and plan registered")
+
+
+@experiment.command()
+@click.argument("name")
+@as_of_option
+@gateway_option
+def export(name: str, as_of: datetime | None, gateway: str | None) -> None:
+    """Write the send lists; refuses to reach a control customer."""
+    workbench = opened(gateway)
+    exported = workbench.experiment(name).export(as_of=moment(workbench, as_of))
+    show(exported)
+    for arm, path in exported.files.items():
+        click.echo(f"{path}  {exported.rows[arm]:,} rows  sha256 {exported.sha256[arm][:16]}…")
+
+
+@experiment.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@gateway_option
+def ingest(name: str, folder: Path, gateway: str | None) -> None:
+    """Load what came back: every file of FOLDER through the map that fits its name."""
+    for report in opened(gateway).experiment(name).ingest(folder, progress=True):
+        show_import(report)
+
+
+@experiment.command()
+@click.argument("name")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the permutations.")
+@gateway_option
+def analyze(name: str, seed: int, gateway: str | None) -> None:
+    """Print what the campaign brought, by the registered plan."""
+    result = opened(gateway).experiment(name).analyze(seed=seed)
+    show(result)
+    show_frame(result.money_frame(), title="Money")
+    show_frame(result.lights_frame(), title="Can it be trusted?")
+
+
+@experiment.command()
+@click.argument("name")
+@click.argument("till_file", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--effect",
+    "effects",
+    multiple=True,
+    metavar="ARM=SHARE",
+    help="Effect to plant, such as mail=0.4 for orders worth 40 % of what is spent anyway.",
+)
+@click.option("--seed", type=int, default=1, show_default=True)
+@gateway_option
+def loopback(
+    name: str,
+    till_file: Path,
+    folder: Path,
+    effects: tuple[str, ...],
+    seed: int,
+    gateway: str | None,
+) -> None:
+    """Let a simulated sending service consume the lists and plant known effects.
+
+    TILL_FILE holds the real orders of the window, as a till writes them (order_id, customer_id,
+    store, ordered_at, total, discount). FOLDER gets what a sending service and a till would
+    return, for ``experiment ingest``.
+    """
+    planted = (
+        opened(gateway)
+        .experiment(name)
+        .loopback(
+            read_till(till_file),
+            effects=dict(read_effect(text) for text in effects),
+            folder=folder,
+            seed=seed,
+        )
+    )
+    frame = pd.DataFrame(
+        [
+            {
+                "arm": item.arm,
+                "recipients": item.recipients,
+                "planted orders": item.orders,
+                "planted revenue": item.revenue,
+            }
+            for item in planted
+        ]
+    )
+    show_frame(frame, title="Planted by the loopback service (not real)")
+
+
+def read_effect(text: str) -> tuple[str, float]:
+    """Read ``ARM=SHARE``.
+
+    Raises
+    ------
+    click.BadParameter
+        It is not of this form.
+    """
+    arm, _, value = text.partition("=")
+    try:
+        return arm.strip(), float(value)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is not of the form ARM=SHARE") from None
+
+
+def read_till(path: Path) -> pd.DataFrame:
+    """Read a till's order file as the loopback service takes it, amounts in whole cents."""
+    if not path.is_file():
+        raise FileError("the file does not exist", where=str(path))
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    wanted = ["order_id", "customer_id", "store", "ordered_at", "total", "discount"]
+    missing = sorted(set(wanted) - set(frame.columns))
+    if missing:
+        raise FileError(f"the columns {', '.join(missing)} are missing", where=str(path))
+    return pd.DataFrame(
+        {
+            "order_id": frame["order_id"],
+            "customer_id": frame["customer_id"],
+            "store_id": frame["store"],
+            "ordered_at": pd.to_datetime(frame["ordered_at"]),
+            "amount_cents": (frame["total"].astype(float) * 100).round().astype("int64"),
+            "discount_cents": (frame["discount"].astype(float) * 100).round().astype("int64"),
+        }
+    )

@@ -1,0 +1,136 @@
+"""The main job from end to end, on real data that packages carry, step by step.
+
+Each step is a command that anybody could type; the demonstration types them. Two bases are used:
+a grocery chain (Complete Journey) for the control group and a campaign whose effects are planted
+and known, and a music shop (CDNOW) for lifetime value and for the A/A calibration.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from crm_lab import datasets
+from crm_lab.errors import CrmLabError, SettingsError
+from crm_lab.settings import SETTINGS_FILE, load_settings
+from crm_lab.starter import DELIVERIES_MAP
+
+CAMPAIGN = "november-mailing"
+STARTS_ON = date(2017, 11, 1)
+ENDS_ON = date(2017, 11, 28)
+TODAY = "2017-11-01"
+JOURNEY_GATEWAY = "data/gateway"
+CDNOW_GATEWAY = "data/cdnow"
+SHOP = "data/shop"
+EFFECTS = {"reminder": 0.4, "newsletter": 0.02}
+"""Planted: the first can be seen with a base of this size, the second cannot."""
+
+Run = Callable[[Sequence[str]], int]
+
+
+class StepFailedError(CrmLabError):
+    """A step of the demonstration did not end well."""
+
+
+def run_demo(run: Run, *, console: Console | None = None) -> None:
+    """Run every step in the workbench around the current folder.
+
+    Parameters
+    ----------
+    run : callable
+        Runs one command of ``crm-lab`` and gives its exit code.
+    console : rich.console.Console, optional
+        Where steps are announced.
+
+    Raises
+    ------
+    SettingsError
+        The workbench is not a demonstration.
+    StepFailedError
+        A step failed; its own message stands above.
+    """
+    out = console or Console()
+    settings = load_settings()
+    if not settings.declared.is_demonstration:
+        raise SettingsError(
+            "this workbench is not a demonstration, and the demonstration erases what it finds",
+            where=str(settings.folder / SETTINGS_FILE),
+            remedy="run it in the checkout of crm-lab, or set is_demonstration: true in a folder"
+            " made for it",
+        )
+    for name in (JOURNEY_GATEWAY, CDNOW_GATEWAY, SHOP, f"lists/{CAMPAIGN}", f"results/{CAMPAIGN}"):
+        shutil.rmtree(settings.folder / name, ignore_errors=True)
+    out.rule("1  Two companies deliver their files")
+    shop, music = settings.folder / SHOP, settings.folder / SHOP / "cdnow"
+    journey = datasets.load_complete_journey()
+    pairs = datasets.write_complete_journey(shop, journey, until=pd.Timestamp(STARTS_ON))
+    (shop / "maps" / "deliveries.yml").write_text(DELIVERIES_MAP, "utf-8")
+    out.print(f"{len(pairs)} files of a grocery chain and their maps in {SHOP}")
+    out.print(datasets.JOURNEY_CAVEAT)
+    out.print(datasets.INVENTED_ADDRESSES)
+    music_pairs = datasets.write_cdnow(music)
+
+    def step(*arguments: str) -> None:
+        out.print(f"\n[bold cyan]$ crm-lab {' '.join(arguments)}[/bold cyan]")
+        if run(arguments) != 0:
+            raise StepFailedError(f"this step failed: crm-lab {' '.join(arguments)}")
+
+    def short(path: Path) -> str:
+        return (
+            path.relative_to(Path.cwd()).as_posix()
+            if path.is_relative_to(Path.cwd())
+            else str(path)
+        )
+
+    out.rule("2  Load")
+    for map_path, file in pairs:
+        step("import", short(map_path), short(file))
+    for map_path, file in music_pairs:
+        step("import", short(map_path), short(file), "--gateway", CDNOW_GATEWAY)
+    out.rule("3  Hold out 5 %")
+    step("control-group", "draw", "--share", "5%", "--yes", "--as-of", TODAY)
+    out.rule("4  Plan, assign, export")
+    step("experiment", "plan", CAMPAIGN, "--as-of", TODAY)
+    step("experiment", "assign", CAMPAIGN, "--as-of", TODAY)
+    step("experiment", "export", CAMPAIGN, "--as-of", TODAY)
+    out.rule("5  Four weeks later: the sending service and the till deliver")
+    till = journey.orders()
+    till = till[
+        (till["ordered_at"] >= pd.Timestamp(STARTS_ON))
+        & (till["ordered_at"] < pd.Timestamp(ENDS_ON) + pd.Timedelta(days=1))
+    ]
+    _, till_file = datasets.write_orders(shop, till, name="till_november")
+    effects = [part for arm, size in EFFECTS.items() for part in ("--effect", f"{arm}={size}")]
+    results = f"results/{CAMPAIGN}"
+    step("experiment", "loopback", CAMPAIGN, short(till_file), results, *effects)
+    step("experiment", "ingest", CAMPAIGN, results)
+    out.rule("6  Read")
+    step("experiment", "analyze", CAMPAIGN)
+    out.rule("7  Publish")
+    step("report", "run", "customer_base")
+    step("report", "run", "control_group")
+    step(
+        "report",
+        "run",
+        "control_group",
+        "--gateway",
+        CDNOW_GATEWAY,
+        "--title",
+        "A/A calibration on CDNOW",
+        "-p",
+        "calibrate_from",
+        "1997-07-01",
+        "-p",
+        "pre_period_days",
+        "91",
+    )
+    step("report", "run", "campaign_experiment", "-p", "experiment", CAMPAIGN)
+    step("report", "run", "ltv_forecast", "--gateway", CDNOW_GATEWAY)
+    index = settings.reports_folder / "index.html"
+    out.rule("Done")
+    out.print(f"Open [bold]{index}[/bold] in a browser.", soft_wrap=True)

@@ -1,0 +1,42 @@
+"""Plots of the customer base."""
+
+from __future__ import annotations
+
+from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from crm_lab.customers import BaseOverview
+from crm_lab.plots.palette import PALE, TREATED
+
+
+def plot_months(base: BaseOverview, *, ax: Axes | None = None) -> Axes:
+    """Draw revenue by month, and buyers on a second axis.
+
+    Parameters
+    ----------
+    base : BaseOverview
+        The base.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
+    months = base.monthly["month"].dt.strftime("%b\n%Y")
+    bars = ax.bar(months, base.monthly["revenue"], color=PALE, label="revenue")
+    ax.set_ylabel(f"revenue ({base.currency})")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    buyers = ax.twinx()
+    buyers.plot(months, base.monthly["buyers"], "o-", color=TREATED[0], label="buyers")
+    buyers.plot(months, base.monthly["new_buyers"], "o--", color=TREATED[1], label="first-time")
+    buyers.set_ylabel("customers")
+    buyers.set_ylim(bottom=0)
+    ax.set_title("How do revenue and buyers develop?", loc="left")
+    handles: list[Artist] = [bars[0], *buyers.lines]
+    ax.legend(handles, ["revenue", "buyers", "first-time buyers"], frameon=False, ncols=3)
+    for tick in ax.get_xticklabels()[:: 1 if len(months) <= 13 else 2]:
+        tick.set_visible(True)
+    ax.spines[["top"]].set_visible(False)
+    buyers.spines[["top"]].set_visible(False)
+    return ax
