@@ -64,7 +64,7 @@ HARDER = (
     (World(sigma=2.5), 3_000),
     (World(sigma=2.5), 20_000),
 )
-HARDER_SHARE, HARDER_REPLICATES = 0.05, 1_000
+HARDER_SHARE, HARDER_REPLICATES = 0.05, 4_000
 
 
 @dataclass(slots=True, kw_only=True)

@@ -117,6 +117,29 @@ def card(title: str, sentence: str, frame: pd.DataFrame | None = None) -> str:
     )
 
 
+class TableView:
+    """A frame that shows itself as a plain table, escaped and without row numbers.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        What to show.
+    max_rows : int
+        Longer frames are cut and say so.
+    """
+
+    def __init__(self, frame: pd.DataFrame, *, max_rows: int = 60) -> None:
+        self.frame = frame
+        self.max_rows = max_rows
+
+    def _repr_html_(self) -> str:
+        table = table_html(self.frame, max_rows=self.max_rows)
+        return f'<style>{CARD_CSS}</style><div class="crm-card">{table}</div>'
+
+    def __repr__(self) -> str:
+        return self.frame.head(self.max_rows).to_string(index=False)
+
+
 def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:
     """Build an HTML table with a header row; longer frames are cut and say so."""
     shown = frame.head(max_rows)

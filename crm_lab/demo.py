@@ -25,6 +25,7 @@ STARTS_ON = date(2017, 11, 1)
 ENDS_ON = date(2017, 11, 28)
 TODAY = "2017-11-01"
 JOURNEY_GATEWAY = "data/gateway"
+CDNOW = "cdnow"
 CDNOW_GATEWAY = "data/cdnow"
 SHOP = "data/shop"
 EFFECTS = {"reminder": 0.4, "newsletter": 0.02}
@@ -91,7 +92,7 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     for map_path, file in pairs:
         step("import", short(map_path), short(file))
     for map_path, file in music_pairs:
-        step("import", short(map_path), short(file), "--gateway", CDNOW_GATEWAY)
+        step("import", short(map_path), short(file), "--gateway", CDNOW)
     out.rule("3  Hold out 5 %")
     step("control-group", "draw", "--share", "5%", "--yes", "--as-of", TODAY)
     out.rule("4  Plan, assign, export")
@@ -114,23 +115,12 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     out.rule("7  Publish")
     step("report", "run", "customer_base")
     step("report", "run", "control_group")
-    step(
-        "report",
-        "run",
-        "control_group",
-        "--gateway",
-        CDNOW_GATEWAY,
-        "--title",
-        "A/A calibration on CDNOW",
-        "-p",
-        "calibrate_from",
-        "1997-07-01",
-        "-p",
-        "pre_period_days",
-        "91",
-    )
+    step("report", "run", "aa_calibration", "--title", "A/A calibration: Complete Journey")
+    music_window = ("-p", "starts_on", "1997-07-01", "-p", "pre_period_days", "91")
+    title = ("--title", "A/A calibration: CDNOW")
+    step("report", "run", "aa_calibration", "--gateway", CDNOW, *title, *music_window)
     step("report", "run", "campaign_experiment", "-p", "experiment", CAMPAIGN)
-    step("report", "run", "ltv_forecast", "--gateway", CDNOW_GATEWAY)
+    step("report", "run", "ltv_forecast", "--gateway", CDNOW)
     index = settings.reports_folder / "index.html"
     out.rule("Done")
     out.print(f"Open [bold]{index}[/bold] in a browser.", soft_wrap=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -43,6 +44,23 @@ TimezoneName = Annotated[str, AfterValidator(check_timezone)]
 CurrencyCode = Annotated[str, AfterValidator(check_currency)]
 
 
+class OtherBase(Declared):
+    """A second customer base of the same workbench: another shop, another brand.
+
+    Attributes
+    ----------
+    gateway : str
+        Folder of its gateway's files, relative to the workbench.
+    company, currency, note
+        As in :class:`SettingsFile`; what is not given is as there.
+    """
+
+    gateway: str
+    company: str | None = None
+    currency: CurrencyCode | None = None
+    note: str = ""
+
+
 class SettingsFile(Declared):
     """What ``crm-lab.yml`` may hold.
 
@@ -60,6 +78,10 @@ class SettingsFile(Declared):
         Folder of the gateway's files, relative to the workbench.
     maps : str
         Folder of the maps of source files, relative to the workbench.
+    note : str
+        What every page says about the data, such as where they come from.
+    other_bases : mapping
+        Further customer bases by name, opened with ``--gateway NAME``.
     threads : int
         Threads of the query engine.
     is_demonstration : bool
@@ -72,6 +94,8 @@ class SettingsFile(Declared):
     language: Literal["en"] = "en"
     gateway: str = "data/gateway"
     maps: str = "maps"
+    note: str = ""
+    other_bases: Mapping[str, OtherBase] = Field(default_factory=dict)
     is_demonstration: bool = False
     threads: int = Field(default=2, ge=1, le=256)
 
@@ -144,7 +168,8 @@ def load_settings(folder: Path | str | None = None, *, gateway: str | None = Non
         The workbench folder. By default the environment variable ``CRM_LAB_HOME``, else the
         nearest folder upward from the current one that holds ``crm-lab.yml``.
     gateway : str, optional
-        Another gateway folder than the declared one, relative to the workbench.
+        Another base than the declared one: a name of ``other_bases``, or a gateway folder
+        relative to the workbench.
 
     Raises
     ------
@@ -156,6 +181,11 @@ def load_settings(folder: Path | str | None = None, *, gateway: str | None = Non
     declared = validate(
         SettingsFile, read_yaml(path, error=SettingsError), path=path, error=SettingsError
     )
+    other = declared.other_bases.get(gateway or "")
+    if other is not None:
+        changed = other.model_dump(include={"gateway", "note"})
+        changed |= other.model_dump(include={"company", "currency"}, exclude_none=True)
+        declared, gateway = declared.model_copy(update=changed), None
     return Settings(
         folder=root, declared=declared, gateway_folder=(root / (gateway or declared.gateway))
     )

@@ -30,7 +30,7 @@ from crm_lab.experiments import calibration, control_group
 from crm_lab.experiments import plan as plans
 from crm_lab.experiments.analysis import ExperimentResult, analyze
 from crm_lab.experiments.calibration import Calibration
-from crm_lab.experiments.control_group import ControlGroupStatus, HoldoutOutlook
+from crm_lab.experiments.control_group import ControlGroupStatus, Epoch, HoldoutOutlook
 from crm_lab.experiments.plan import Plan, PlanPreview
 from crm_lab.experiments.spec import (
     ControlGroupSpec,
@@ -244,6 +244,16 @@ class ControlGroup:
     def __init__(self, workbench: Workbench, spec: ControlGroupSpec) -> None:
         self._workbench = workbench
         self.spec = spec
+
+    def epoch(self) -> Epoch:
+        """Give the open epoch as the ledger holds it.
+
+        Raises
+        ------
+        LedgerError
+            The group was never drawn.
+        """
+        return control_group.required_epoch(self._workbench.gateway, self.spec.name)
 
     def outlook(
         self, *, share: float | None = None, as_of: datetime | None = None

@@ -22,7 +22,7 @@ import pandas as pd
 
 from crm_lab.cards import Result
 from crm_lab.errors import GuardError, LedgerError
-from crm_lab.experiments.plan import Plan
+from crm_lab.experiments.plan import Plan, assigned_at, audience_query
 from crm_lab.formats import listing
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 
@@ -105,6 +105,7 @@ def export_send_list(
     with gateway.reader() as reader:
         judged = reader.frame(operations.recipients_of(plan.scope, plan.channel, as_of))
         protected = reader.frame(operations.control_contacts(plan.scope))
+        audience = reader.frame(audience_query(plan, assigned_at(gateway, plan.name)))
     recipients = judged[judged["obstacle"].isna()].copy()
     guard(recipients, protected)
     recipients["send_id"] = plan.name + f"/{WAVE}/" + recipients["customer_id"]
@@ -112,7 +113,7 @@ def export_send_list(
     contents = {arm: _content(plan, recipients, arm) for arm in plan.arms}
     hashes = {arm: hashlib.sha256(text.encode()).hexdigest() for arm, text in contents.items()}
     rows = {arm: int((recipients["variant"] == arm).sum()) for arm in plan.arms}
-    waterfall = _waterfall(judged)
+    waterfall = _waterfall(audience, judged)
     payload = {
         "wave": WAVE,
         "at": as_of.isoformat(),
@@ -245,11 +246,20 @@ def _write(folder: Path, plan: Plan, contents: Mapping[str, str]) -> dict[str, P
     return paths
 
 
-def _waterfall(judged: pd.DataFrame) -> tuple[tuple[str, int], ...]:
-    steps: list[tuple[str, int]] = [("assigned", len(judged))]
-    counts = judged["obstacle"].value_counts()
-    steps += [(f"without: {name}", -int(count)) for name, count in counts.items()]
+def _waterfall(audience: pd.DataFrame, judged: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+    """From the base to the list: every exclusion with its reason, all adding up."""
+    steps: list[tuple[str, int]] = [("customers in the base", len(audience))]
+    steps += _exclusions(audience["obstacle"])
+    joined_later = len(judged) - int(audience["eligible"].sum())
+    if joined_later:
+        steps.append(("changed since the arms were drawn", joined_later))
+    steps.append(("assigned", len(judged)))
+    steps += _exclusions(judged["obstacle"])
     return (*steps, ("on the list", int(judged["obstacle"].isna().sum())))
+
+
+def _exclusions(obstacles: pd.Series[str]) -> list[tuple[str, int]]:
+    return [(f"without: {name}", -int(n)) for name, n in obstacles.value_counts().items()]
 
 
 def _campaign_row(plan: Plan) -> pd.DataFrame:

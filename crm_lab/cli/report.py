@@ -92,6 +92,7 @@ def run(
             "ledger_sha256": workbench.gateway.ledger_head(),
             "data_from": base.first_order_at.date() if base.first_order_at else None,
             "data_to": base.last_order_at.date() if base.last_order_at else None,
+            "about_the_data": workbench.settings.declared.note or None,
         },
         working_folder=workbench.settings.folder,
         timeout_seconds=timeout,

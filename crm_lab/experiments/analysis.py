@@ -41,6 +41,8 @@ CONTAMINATION_LIMIT = 0.05
 GOOD_POWER = 0.25
 """Relative effect up to which a design is called good."""
 PERMUTATIONS = 10_000
+ADJUSTED = "revenue_per_customer, adjusted"
+"""Revenue per customer after adjustment by the revenue of the pre-period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,7 +411,7 @@ def analyze_arm(
             adjusted.treatment,
             adjusted.control,
             rng=generators["adjusted"],
-            metric="revenue_per_customer (adjusted)",
+            metric=ADJUSTED,
         )
         extra = [plain_revenue]
     every = {
@@ -589,7 +591,7 @@ def _readable(comparison: Comparison, currency: str) -> Mapping[str, str]:
 
     return {
         "arm": comparison.variant,
-        "metric": comparison.metric,
+        "metric": wording.metric_label(comparison.metric),
         "value": level(effect.treatment_value),
         "control": level(effect.control_value),
         "difference": _effect_text(comparison, currency) if effect.is_known else effect.reason,

@@ -127,7 +127,7 @@ class Plan:
             if isinstance(value, datetime):
                 value = value.isoformat()
             elif isinstance(value, Mapping):
-                value = dict(value)
+                value = [list(pair) for pair in value.items()]  # the order of the arms counts
             elif isinstance(value, tuple):
                 value = list(value)
             values[name] = value
@@ -140,6 +140,7 @@ class Plan:
         for name in ("starts_at", "ends_at", "pre_starts_at"):
             values[name] = datetime.fromisoformat(values[name])
         values["secondary_metrics"] = tuple(values["secondary_metrics"])
+        values["shares"], values["messages"] = dict(values["shares"]), dict(values["messages"])
         return cls(**values)
 
     @property
@@ -307,12 +308,12 @@ def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
     """Say what a plan would do on the base as it is at ``as_of``; changes nothing."""
     epoch = open_epoch(gateway, plan.control_group)
     with gateway.reader() as reader:
-        judged = reader.frame(_audience(plan, as_of))
+        judged = reader.frame(audience_query(plan, as_of))
         sizes = _expected_sizes(reader, plan, epoch, as_of)
         start = min(plan.starts_at, as_of)
         window = plan.ends_at - plan.starts_at
         population = (
-            f"select customer_id, 'all' as variant from ({_audience(plan, as_of)}) as judged"
+            f"select customer_id, 'all' as variant from ({audience_query(plan, as_of)}) as judged"
             " where eligible"
         )
         history = reader.frame(
@@ -455,7 +456,8 @@ def assigned_at(gateway: Gateway, name: str) -> datetime:
     return datetime.fromisoformat(entry.payload["at"])
 
 
-def _audience(plan: Plan, as_of: datetime) -> str:
+def audience_query(plan: Plan, as_of: datetime) -> str:
+    """Write the SELECT that judges every customer for the plan's audience."""
     return operations.audience(
         plan.channel,
         as_of,
@@ -468,7 +470,7 @@ def _drawn_arms(plan: Plan, epoch: Epoch, as_of: datetime) -> str:
     """Everybody in the audience with an arm; needs the temporary table ``newcomer``."""
     people = f"""
         select a.customer_id, m.variant = '{CONTROL}' as is_control
-        from ({_audience(plan, as_of)}) as a
+        from ({audience_query(plan, as_of)}) as a
         join (
             select customer_id, variant from ({operations.assigned(epoch.scope)}) as members
             union all select customer_id, variant from newcomer
@@ -489,7 +491,7 @@ def _expected_sizes(
         reader.engine.execute(
             f"create temp table expected as"
             f" select {arm_expression(bucket, plan.shares)} as variant"
-            f" from ({_audience(plan, as_of)}) as judged where eligible"
+            f" from ({audience_query(plan, as_of)}) as judged where eligible"
         )
     counts = reader.counts("expected", "variant")
     if epoch is None:

@@ -15,6 +15,13 @@ METRIC_LABELS = {
     "orders_per_customer": "orders per customer",
 }
 
+
+def metric_label(name: str) -> str:
+    """Write a metric for people; what follows its name, such as ``, adjusted``, stays."""
+    known, _, rest = name.partition(",")
+    return METRIC_LABELS.get(known, known) + (f",{rest}" if rest else "")
+
+
 RULES = {
     "interval_above_zero": "the whole interval above 0",
     "interval_above_minimum": "the whole interval above {minimum}",
