@@ -20,5 +20,5 @@ def show_plot(ax: Axes, *, alt: str) -> None:
     """
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
-    display(figure, metadata={"alt": alt})
+    display(figure, metadata={"alt": alt})  # type: ignore[no-untyped-call]
     plt.close(figure)
