@@ -37,6 +37,7 @@ CARD_CSS = (
     ".crm-card table{border-collapse:collapse;font-size:.92em}"
     ".crm-card th,.crm-card td{padding:.2em .7em;text-align:right;border-bottom:1px solid #8883}"
     ".crm-card th:first-child,.crm-card td:first-child{text-align:left}"
+    ".crm-number{font-size:1.5em;font-weight:700;margin:.1em 0}"
 )
 """Style of the card, scoped to its class; a published page carries it once."""
 
@@ -84,8 +85,12 @@ class Result:
         """Give the table that the card shows: by default the long one, shortened."""
         return self.to_frame()
 
+    def number(self) -> str:
+        """Give the one number of the result with its interval, or nothing where there is none."""
+        return ""
+
     def _repr_html_(self) -> str:
-        return card(self.title, self.sentence(), self.card_frame())
+        return card(self.title, self.sentence(), self.card_frame(), number=self.number())
 
     def __repr__(self) -> str:
         return f"{self.title}: {self.sentence()}"
@@ -108,12 +113,24 @@ def kind_of(cls: type) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
-def card(title: str, sentence: str, frame: pd.DataFrame | None = None) -> str:
-    """Build the HTML card of a result; every text is escaped, no script, style scoped."""
+def card(title: str, sentence: str, frame: pd.DataFrame | None = None, *, number: str = "") -> str:
+    """Build the HTML card of a result; every text is escaped, no script, style scoped.
+
+    Parameters
+    ----------
+    title, sentence : str
+        Heading and text.
+    frame : pandas.DataFrame, optional
+        Table under them.
+    number : str
+        One number with its interval in parentheses, shown large.
+    """
     table = "" if frame is None or frame.empty else table_html(frame)
+    large = f'<p class="crm-number">{escape(number)}</p>' if number else ""
     return (
         f"<style>{CARD_CSS}</style>"
-        f'<div class="crm-card"><h4>{escape(title)}</h4><p>{escape(sentence)}</p>{table}</div>'
+        f'<div class="crm-card"><h4>{escape(title)}</h4><p>{escape(sentence)}</p>{large}{table}'
+        "</div>"
     )
 
 
@@ -143,7 +160,7 @@ class TableView:
 def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:
     """Build an HTML table with a header row; longer frames are cut and say so."""
     shown = frame.head(max_rows)
-    head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in shown.columns)
+    head = "".join(f'<th scope="col">{escape(heading(name))}</th>' for name in shown.columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell(value))}</td>" for value in row) + "</tr>"
         for row in shown.itertuples(index=False)
@@ -154,6 +171,11 @@ def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:
         f'<div class="crm-scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>{note}"
     )
+
+
+def heading(name: object) -> str:
+    """Write the name of a column for people."""
+    return str(name).replace("_", " ")
 
 
 def cell(value: Any) -> str:

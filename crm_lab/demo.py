@@ -117,9 +117,10 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("report", "run", "control_group")
     step("report", "run", "aa_calibration", "--title", "A/A calibration: Complete Journey")
     music_window = ("-p", "starts_on", "1997-07-01", "-p", "pre_period_days", "91")
-    title = ("--title", "A/A calibration: CDNOW")
-    step("report", "run", "aa_calibration", "--gateway", CDNOW, *title, *music_window)
-    step("report", "run", "campaign_experiment", "-p", "experiment", CAMPAIGN)
+    music_title = ("--title", "A/A calibration: CDNOW")
+    step("report", "run", "aa_calibration", "--gateway", CDNOW, *music_title, *music_window)
+    title = ("--title", "Two mailings in November (effects planted)")
+    step("report", "run", "campaign_experiment", *title, "-p", "experiment", CAMPAIGN)
     step("report", "run", "ltv_forecast", "--gateway", CDNOW)
     index = settings.reports_folder / "index.html"
     out.rule("Done")

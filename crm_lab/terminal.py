@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from crm_lab.cards import Result, cell
+from crm_lab.cards import Result, cell, heading
 
 MAX_ROWS = 40
 
@@ -16,6 +16,8 @@ def show(result: Result, *, console: Console | None = None) -> None:
     """Print a result for people: its title, its sentence and its short table."""
     out = console or Console()
     out.print(f"[bold]{escape(result.title)}[/bold]")
+    if result.number():
+        out.print(f"[bold green]{escape(result.number())}[/bold green]")
     out.print(escape(result.sentence()), soft_wrap=False)
     frame = result.card_frame()
     if not frame.empty:
@@ -29,7 +31,9 @@ def show_frame(frame: pd.DataFrame, *, title: str = "", console: Console | None 
     for index, name in enumerate(frame.columns):
         is_number = pd.api.types.is_numeric_dtype(frame[name].dtype)
         table.add_column(
-            escape(str(name)), justify="right" if index and is_number else "left", overflow="fold"
+            escape(heading(name)),
+            justify="right" if index and is_number else "left",
+            overflow="fold",
         )
     for row in frame.head(MAX_ROWS).itertuples(index=False):
         table.add_row(*(escape(cell(value)) for value in row))

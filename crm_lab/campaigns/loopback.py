@@ -104,10 +104,12 @@ class PlantedCheck(Result):
                 {
                     "arm": item.arm,
                     "planted orders": item.orders,
-                    "planted per customer": self.truth(item),
-                    "found per customer": estimate,
-                    "low": low,
-                    "high": high,
+                    "planted per customer": formats.money(
+                        self.truth(item), self.currency, decimals=2, signed=True
+                    ),
+                    "found per customer": formats.money_interval(
+                        estimate, low, high, self.currency
+                    ),
                     "interval holds it": low <= self.truth(item) <= high,
                 }
                 for item, estimate, low, high in self.rows

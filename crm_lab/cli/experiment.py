@@ -80,7 +80,7 @@ def analyze(name: str, seed: int, gateway: str | None) -> None:
     """Print what the campaign brought, by the registered plan."""
     result = opened(gateway).experiment(name).analyze(seed=seed)
     show(result)
-    show_frame(result.money_frame(), title="Money")
+    show_frame(result.evidence_frame(), title="Evidence")
     show_frame(result.lights_frame(), title="Can it be trusted?")
 
 

@@ -194,8 +194,21 @@ class ExperimentResult(Result):
         frames = [comparison.to_frame() for arm in self.arms for comparison in arm.comparisons]
         return pd.concat(frames, ignore_index=True)
 
+    def number(self) -> str:
+        """Give the incremental revenue of the arm that the verdict speaks of, with its interval."""
+        arm = self.arm(self.best_arm)
+        total = arm.revenue_total
+        if not np.isfinite(total.estimate):
+            return ""
+        money = formats.money_interval(total.estimate, total.low, total.high, self.plan.currency)
+        return f"{arm.arm}: {money}"
+
     def card_frame(self) -> pd.DataFrame:
-        """Give the short table of the card: effects with intervals, a row per arm and metric."""
+        """Give the short table of the card: verdict, money and relative lift of each arm."""
+        return pd.DataFrame([self._summary(arm) for arm in self.arms])
+
+    def evidence_frame(self) -> pd.DataFrame:
+        """Give every metric of every arm as people read it."""
         return pd.DataFrame(
             [_readable(c, self.plan.currency) for arm in self.arms for c in arm.comparisons]
         )
@@ -212,9 +225,7 @@ class ExperimentResult(Result):
                 "incremental revenue": formats.money_interval(
                     total.estimate, total.low, total.high, currency
                 ),
-                "orders of recipients after the message": formats.money(
-                    arm.attributed_revenue, currency
-                ),
+                "orders after the message": formats.money(arm.attributed_revenue, currency),
                 "cost": formats.money(arm.cost, currency),
             }
             if arm.net_total is not None:
@@ -237,6 +248,20 @@ class ExperimentResult(Result):
     def arm(self, name: str) -> ArmResult:
         """Give the result of one arm by name."""
         return next(arm for arm in self.arms if arm.arm == name)
+
+    def _summary(self, arm: ArmResult) -> Mapping[str, str]:
+        total, relative = arm.revenue_total, arm.primary.relative
+        currency = self.plan.currency
+        return {
+            "arm": arm.arm,
+            "verdict": arm.verdict,
+            "incremental revenue": formats.money_interval(
+                total.estimate, total.low, total.high, currency
+            ),
+            "relative lift": formats.percent_interval(
+                relative.estimate, relative.low, relative.high
+            ),
+        }
 
     def _clause(self, arm: ArmResult) -> str:
         effect, relative = arm.primary.absolute, arm.primary.relative

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -110,6 +110,8 @@ class LifetimeForecast(Result):
         Why there is no forecast, or none of value; empty where there is one.
     method : str
         How the intervals were made.
+    tested : str
+        What a forecast like this was worth when it was tested, in a sentence; empty: not tested.
     """
 
     title: ClassVar[str] = "Lifetime forecast"
@@ -135,6 +137,7 @@ class LifetimeForecast(Result):
     reason: str
     value_reason: str
     method: str
+    tested: str = ""
 
     @property
     def n_customers(self) -> int:
@@ -145,7 +148,7 @@ class LifetimeForecast(Result):
         """Say what the base is expected to bring, or why that cannot be said."""
         if self.reason:
             return wording.no_forecast("forecast", self.reason)
-        return wording.forecast_sentence(
+        said = wording.forecast_sentence(
             customers=self.n_customers,
             periods=self.periods,
             unit_days=self.unit_days,
@@ -160,6 +163,11 @@ class LifetimeForecast(Result):
                 max(self.refits_failed, self.spend_refits_failed), self.refits
             ),
         )
+        return f"{said} {self.tested or wording.NOT_TESTED}"
+
+    def with_test(self, tested: str) -> LifetimeForecast:
+        """Give the same forecast with what a test of such a forecast found."""
+        return replace(self, tested=tested)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the totals with their intervals; the customers are in ``customers``."""

@@ -130,6 +130,18 @@ class Validation(Result):
         )
         return " ".join(part for part in (text, value, wording.gate_sentence(self.reason)) if part)
 
+    def worth(self) -> str:
+        """Say in one sentence what a forecast like this one was worth, to stand beside others."""
+        expected = self.expected_orders
+        if not math.isfinite(expected.estimate) or not self.actual_orders:
+            return wording.NOT_TESTED
+        return wording.tested_sentence(
+            periods=self.holdout_periods,
+            unit_days=self.unit_days,
+            error=expected.estimate / self.actual_orders - 1,
+            is_inside=expected.low <= self.actual_orders <= expected.high,
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """Give the model and the baselines with their errors."""
         return self.errors.copy()

@@ -170,6 +170,21 @@ def forecast_sentence(
     return f"{text} {failures}".rstrip()
 
 
+NOT_TESTED = "Not tested on held-out time yet: do not rely on it."
+
+
+def tested_sentence(*, periods: float, unit_days: float, error: float, is_inside: bool) -> str:
+    """Say what a forecast of the same kind was worth on held-out time."""
+    direction = "too high" if error > 0 else "too low"
+    found = f"{percent(abs(error))} {direction}"
+    when = f"Tested on the {span(periods, unit_days)} before, such a forecast was {found}"
+    if is_inside:
+        return f"{when}, within its interval."
+    return (
+        f"{when}, outside its interval: these intervals are too narrow, expect errors that large."
+    )
+
+
 def refit_failures(failed: int, asked: int) -> str:
     """Say that some bootstrap refits failed; empty when none did."""
     if not failed:

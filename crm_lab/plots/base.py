@@ -34,7 +34,14 @@ def plot_months(base: BaseOverview, *, ax: Axes | None = None) -> Axes:
     buyers.set_ylim(bottom=0)
     ax.set_title("How do revenue and buyers develop?", loc="left")
     handles: list[Artist] = [bars[0], *buyers.lines]
-    ax.legend(handles, ["revenue", "buyers", "first-time buyers"], frameon=False, ncols=3)
+    ax.legend(
+        handles,
+        ["revenue", "buyers", "first-time buyers"],
+        frameon=False,
+        ncols=3,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+    )
     for tick in ax.get_xticklabels()[:: 1 if len(months) <= 13 else 2]:
         tick.set_visible(True)
     ax.spines[["top"]].set_visible(False)

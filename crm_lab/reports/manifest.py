@@ -217,9 +217,10 @@ def first_verdict(results: list[dict[str, Any]]) -> VerdictStamp | None:
     for payload in results:
         data = payload.get("data")
         if isinstance(data, Mapping) and data.get("verdict"):
-            return VerdictStamp(
-                word=str(data["verdict"]), sentence=str(payload.get("sentence", ""))
-            )
+            word, sentence = str(data["verdict"]), str(payload.get("sentence", ""))
+            if sentence.lower().startswith(f"{word.lower()}. "):
+                sentence = sentence[len(word) + 2 :]  # the word stands before it anyway
+            return VerdictStamp(word=word, sentence=sentence)
     return None
 
 
@@ -269,7 +270,7 @@ def code_stamp() -> CodeStamp:
     """Give the version of crm-lab, with its commit where the package lies in its own checkout."""
     folder = Path(__file__).resolve().parents[1]
     # Asked for by name: the front of the package leads to everything, and reports may not.
-    version: str = importlib.import_module("crm_lab").__version__
+    version: str = importlib.metadata.version(_DISTRIBUTION)
     if not (folder.parent / ".git").exists():
         return CodeStamp(version=version)
     commit = _git(folder, "rev-parse", "HEAD")

@@ -48,7 +48,7 @@ class Body:
 
 @dataclass(slots=True)
 class _Writer:
-    verdict_open: bool
+    said: str
     parts: list[str] = field(default_factory=list)
     contents: list[tuple[str, str]] = field(default_factory=list)
     first_heading: str = ""
@@ -100,13 +100,15 @@ class _Writer:
         clean = clean_html(source)
         if isinstance(payload, Mapping):
             self.subject = str(payload.get("sentence", ""))
-            if self.verdict_open and _is_verdict(payload):
-                self.verdict_open = False
-                said = f"<p>{clean_html(html.escape(self.subject, quote=False))}</p>"
-                clean = clean.replace(said, "", 1)
-                if "<table" not in clean:
-                    return ""  # the banner has said it all
-            clean = clean.replace("</p>", f"</p>{lights(payload)}", 1)
+            said = f"<p>{clean_html(html.escape(self.subject, quote=False))}</p>"
+            pills = lights(payload)
+            if self.said and self.subject == self.said:
+                self.said = ""
+                clean = clean.replace(said, pills, 1)
+                if "<table" not in clean and not pills:
+                    return ""  # the top of the page has said it all
+            else:
+                clean = clean.replace(said, said + pills, 1)
         clean = _MORE_ROWS.sub(lambda found: wording.more_rows(found[1]), clean)
         return dressed(_HEADING.sub(self._card_heading, clean))
 
@@ -148,7 +150,7 @@ def render_body(notebook: Any, *, stop_at: int | None = None) -> Body:
     stop_at : int, optional
         The cell at which a failed run stopped; what follows is left out.
     """
-    writer = _Writer(verdict_open=stop_at is None)
+    writer = _Writer(said=headline_of(notebook) if stop_at is None else "")
     for index, cell in enumerate(notebook.cells):
         if HIDE_TAG not in tags(cell):
             if cell.cell_type == "markdown":
@@ -189,6 +191,19 @@ def lights(payload: Mapping[str, Any]) -> str:
                 f"{wording.TONE_GLYPHS[tone]}</span>{name}: {word}</li>"
             )
     return f'<ul class="lights">{"".join(items)}</ul>' if items else ""
+
+
+def headline_of(notebook: Any) -> str:
+    """Give the sentence for the top of the page: of the first verdict, else of the first result."""
+    payloads = [
+        output.data[RESULT_MIME]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if isinstance(output.get("data", {}).get(RESULT_MIME), Mapping)
+    ]
+    verdicts = [payload for payload in payloads if _is_verdict(payload)]
+    first: Mapping[str, Any] = next(iter(verdicts or payloads), {})
+    return str(first.get("sentence", ""))
 
 
 def _is_verdict(payload: Mapping[str, Any]) -> bool:

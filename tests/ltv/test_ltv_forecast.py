@@ -189,16 +189,23 @@ def test_fit_of_another_unit_is_refused(
 def test_interval_of_the_total_covers_what_happens(
     make_orders: Callable[..., pd.DataFrame],
 ) -> None:
-    """60 shops that obey the model; 95 % nominal, so 52 or more is within three errors."""
-    truth = BGNBDParameters(r=0.6, alpha=25.0, a=0.8, b=2.5)
-    runs, orders_inside, value_inside = 60, 0, 0
+    """60 shops that obey the model; 95 % nominal, so 52 or more is within three errors.
+
+    Purchases are rare beside days (a rate of 0.003 a day), so that merging orders of a day, which
+    the model does not know, costs less than 1 % of them. At a rate of 0.024 it costs 3 % and the
+    forecast comes out that much too high.
+    """
+    truth = BGNBDParameters(r=0.6, alpha=200.0, a=0.8, b=2.5)
+    start, runs, orders_inside, value_inside = date(2024, 1, 1), 60, 0, 0
     for seed in range(runs):
         rng = np.random.default_rng(seed)
-        orders = make_orders(truth, customers=600, days=365, rng=rng)
+        orders = make_orders(
+            truth, customers=600, days=2000, joining_days=500, rng=rng, start=start
+        )
         split = split_history(
             orders,
-            calibration_end=date(2024, 1, 1) + timedelta(days=200),
-            as_of=date(2024, 12, 30),
+            calibration_end=start + timedelta(days=1100),
+            as_of=start + timedelta(days=1999),
         )
         ahead = forecast(split.calibration, periods=split.holdout_periods, refits=25, rng=rng)
         happened = split.holdout["holdout_orders"].sum()
