@@ -121,7 +121,7 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("report", "run", "aa_calibration", "--gateway", CDNOW, *music_title, *music_window)
     title = ("--title", "Two mailings in November (effects planted)")
     step("report", "run", "campaign_experiment", *title, "-p", "experiment", CAMPAIGN)
-    step("report", "run", "ltv_forecast", "--gateway", CDNOW)
+    step("report", "run", "ltv_forecast", "--gateway", CDNOW, "-p", "calibration_end", "1997-09-30")
     index = settings.reports_folder / "index.html"
     out.rule("Done")
     out.print(f"Open [bold]{index}[/bold] in a browser.", soft_wrap=True)

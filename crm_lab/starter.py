@@ -1,7 +1,8 @@
-"""The files of a new workbench folder: settings, control group, two maps, notebooks."""
+"""The files of a new workbench folder: settings, control group, maps, an experiment, notebooks."""
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 from crm_lab.errors import SettingsError
@@ -50,8 +51,74 @@ columns:
 """
 
 
-def create_workbench(folder: Path, *, notebooks: Path | None = None) -> Settings:
+STARTER_CUSTOMERS_MAP = """\
+# Who the customers are.
+table: customer
+source_system: crm
+files: "customers*.csv"
+columns:
+  customer_id: customer_id
+  created_at: created_at
+"""
+STARTER_ADDRESSES_MAP = """\
+# Under which addresses they can be reached. status: valid, bounced, blocked, ...
+table: contact_point
+source_system: crm
+files: "addresses*.csv"
+columns:
+  contact_point_id: address_id
+  customer_id: customer_id
+  channel: {value: email}
+  address: email
+  status: {value: valid}
+"""
+STARTER_CONSENTS_MAP = """\
+# Consents given and withdrawn; the last one of a customer counts.
+table: consent_event
+source_system: crm
+files: "consents*.csv"
+columns:
+  consent_event_id: consent_id
+  customer_id: customer_id
+  purpose: {value: advertising}
+  action: {from: action, values: {yes: granted, no: withdrawn, да: granted, нет: withdrawn}}
+  at: at
+"""
+STARTER_EXPERIMENT = """\
+# A first experiment; copy it, rename it, put in your own words and dates.
+name: winter-sale
+title: "Winter sale by e-mail"
+hypothesis: "A personal discount brings buyers back sooner."
+owner: CRM team
+channel: email
+starts_on: {starts_on}
+ends_on: {ends_on}             # the last day counts
+pre_period_days: 28
+audience: {{bought_within_days: 365}}
+arms:
+  mail_a: {{share: 0.5, message: winter-a}}
+  mail_b: {{share: 0.5, message: winter-b}}
+metrics:
+  primary: revenue_per_customer
+  secondary: [conversion]
+alpha: 0.05
+power: 0.8
+decision: {{rule: interval_above_zero}}
+costs: {{per_message: 0.5}}
+"""
+
+
+def create_workbench(folder: Path, *, starts_on: date, notebooks: Path | None = None) -> Settings:
     """Make a new workbench folder with starter files; existing files are left as they are.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where.
+    starts_on : datetime.date
+        Start of the example experiment.
+    notebooks : pathlib.Path, optional
+        Folder whose notebooks are copied.
 
     Raises
     ------
@@ -63,6 +130,12 @@ def create_workbench(folder: Path, *, notebooks: Path | None = None) -> Settings
     starters = {
         SETTINGS_FILE: STARTER_SETTINGS.format(company=folder.resolve().name),
         "experiments/control_group.yml": STARTER_CONTROL_GROUP.format(salt=folder.resolve().name),
+        "experiments/winter-sale.yml": STARTER_EXPERIMENT.format(
+            starts_on=starts_on, ends_on=starts_on + timedelta(days=27)
+        ),
+        "maps/customers.yml": STARTER_CUSTOMERS_MAP,
+        "maps/addresses.yml": STARTER_ADDRESSES_MAP,
+        "maps/consents.yml": STARTER_CONSENTS_MAP,
         "maps/orders.yml": STARTER_ORDERS_MAP,
         "maps/deliveries.yml": DELIVERIES_MAP,
     }

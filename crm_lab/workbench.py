@@ -164,7 +164,7 @@ class Workbench:
     def calibrate(
         self,
         *,
-        starts_on: date,
+        starts_on: date | None = None,
         days: int = 28,
         pre_period_days: int = 28,
         control_share: float = 0.05,
@@ -172,7 +172,13 @@ class Workbench:
         seed: int = 1,
         progress: bool = False,
     ) -> Calibration:
-        """Run the A/A calibration on a past window of this base (all who bought before it)."""
+        """Run the A/A calibration on a past window of this base (all who bought before it).
+
+        By default the window ends where the first control group was drawn, or with the last day
+        that has orders: after that, something may have been done to customers.
+        """
+        if starts_on is None:
+            starts_on = self._untouched_until() - timedelta(days=days)
         starts_at = self.day_start(starts_on)
         return calibration.calibrate(
             self.gateway,
@@ -217,6 +223,33 @@ class Workbench:
         """Give the moment (UTC, without zone) at which a day of the company's zone begins."""
         local = datetime.combine(day, time(), tzinfo=ZoneInfo(self.settings.timezone))
         return local.astimezone(UTC).replace(tzinfo=None)
+
+    def last_day(self) -> date:
+        """Give the last day with orders, in the company's zone.
+
+        Raises
+        ------
+        FileError
+            The gateway holds no orders.
+        """
+        with self.gateway.reader() as reader:
+            last = reader.one(operations.imported_until())["last_order_at"]
+        if not isinstance(last, datetime):
+            raise FileError("the gateway holds no orders", remedy="import an order file first")
+        return self._local_day(last)
+
+    def _untouched_until(self) -> date:
+        drawn = [
+            epoch.opened_at
+            for name in self._control_group_names()
+            if (epoch := control_group.open_epoch(self.gateway, name)) is not None
+        ]
+        after = self.last_day() + timedelta(days=1)
+        return min([after, *(self._local_day(moment) for moment in drawn)])
+
+    def _local_day(self, moment: datetime) -> date:
+        zone = ZoneInfo(self.settings.timezone)
+        return moment.replace(tzinfo=UTC).astimezone(zone).date()
 
     def _control_group_names(self) -> list[str]:
         return sorted(
@@ -400,7 +433,7 @@ class Lifetime:
     def __init__(self, workbench: Workbench, *, as_of: date | None, unit_days: float) -> None:
         self._workbench = workbench
         self.unit_days = unit_days
-        self.as_of = as_of or self._last_day()
+        self.as_of = as_of or workbench.last_day()
 
     def history(self) -> PurchaseHistory:
         """Compute the purchase history in the database."""
@@ -429,11 +462,20 @@ class Lifetime:
             )
 
     def validate(
-        self, *, calibration_end: date, refits: int = 50, seed: int = 1, progress: bool = False
+        self,
+        *,
+        calibration_end: date | None = None,
+        refits: int = 50,
+        seed: int = 1,
+        progress: bool = False,
     ) -> Validation:
-        """Fit on the part until ``calibration_end`` and compare the forecast with the rest."""
+        """Fit on the part until ``calibration_end`` (half of the time) and compare with the rest."""
+        purchases = self.purchases()
+        if calibration_end is None:
+            first = pd.Timestamp(purchases["ordered_at"].min())
+            calibration_end = (first + (pd.Timestamp(self.as_of) - first) / 2).date()
         return validate(
-            self.purchases(),
+            purchases,
             calibration_end=calibration_end,
             as_of=self.as_of,
             unit_days=self.unit_days,
@@ -454,14 +496,6 @@ class Lifetime:
             rng=np.random.default_rng(seed),
             progress=progress,
         )
-
-    def _last_day(self) -> date:
-        with self._workbench.gateway.reader() as reader:
-            last = reader.one(operations.imported_until())["last_order_at"]
-        if not isinstance(last, datetime):
-            raise FileError("the gateway holds no orders", remedy="import an order file first")
-        zone = ZoneInfo(self._workbench.settings.timezone)
-        return last.replace(tzinfo=UTC).astimezone(zone).date()
 
 
 def open_workbench(

@@ -62,4 +62,8 @@ def run(arguments: Sequence[str]) -> int:
         for fault in problem.faults:
             errors.print(f"[bold red]Error:[/bold red] {escape(str(fault))}", soft_wrap=True)
         return problem.exit_code
+    except OSError as problem:
+        place = f"{problem.filename}: " if problem.filename else ""
+        click.echo(f"Error: {place}{problem.strerror or problem}.", err=True)
+        return 1
     return code if isinstance(code, int) else 0

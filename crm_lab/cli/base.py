@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -18,7 +18,8 @@ from crm_lab.terminal import show, show_frame
 @click.argument("folder", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
     """Make a new workbench in FOLDER with starter files."""
-    settings = create_workbench(folder, notebooks=shipped_notebooks())
+    next_week = as_date(datetime.now()) + timedelta(days=7)
+    settings = create_workbench(folder, starts_on=next_week, notebooks=shipped_notebooks())
     click.echo(f"Workbench made in {settings.folder}. Next:")
     click.echo(f"  cd {folder}")
     click.echo("  look at crm-lab.yml and maps/orders.yml, put in your own names")
@@ -43,7 +44,10 @@ def status(gateway: str | None) -> None:
 
 @click.command()
 @click.option(
-    "--from", "starts_on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day."
+    "--from",
+    "starts_on",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day; by default the window ends where the first control group was drawn.",
 )
 @click.option("--days", type=click.IntRange(1, 366), default=28, show_default=True)
 @click.option("--pre-days", type=click.IntRange(0, 730), default=28, show_default=True)
@@ -52,7 +56,7 @@ def status(gateway: str | None) -> None:
 @click.option("--seed", type=int, default=1, show_default=True)
 @gateway_option
 def calibrate(
-    starts_on: datetime,
+    starts_on: datetime | None,
     days: int,
     pre_days: int,
     share: float,
@@ -63,7 +67,7 @@ def calibrate(
     """Test the tests: false positives on past weeks in which nothing was done."""
     show(
         opened(gateway).calibrate(
-            starts_on=as_date(starts_on),
+            starts_on=as_date(starts_on) if starts_on else None,
             days=days,
             pre_period_days=pre_days,
             control_share=share,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 from crm_lab.cli.base import show_import
 from crm_lab.cli.options import as_of_option, gateway_option, moment, opened
 from crm_lab.errors import FileError
+from crm_lab.formats import listing
 from crm_lab.terminal import show, show_frame
 
 
@@ -116,7 +118,7 @@ def loopback(
         .experiment(name)
         .loopback(
             read_till(till_file),
-            effects=dict(read_effect(text) for text in effects),
+            effects=read_effects(effects),
             folder=folder,
             seed=seed,
         )
@@ -150,11 +152,30 @@ def read_effect(text: str) -> tuple[str, float]:
         raise click.BadParameter(f"'{text}' is not of the form ARM=SHARE") from None
 
 
+def read_effects(texts: Sequence[str]) -> dict[str, float]:
+    """Read every ``ARM=SHARE``; an arm that is named twice is refused."""
+    pairs = [read_effect(text) for text in texts]
+    names = [arm for arm, _ in pairs]
+    twice = sorted({arm for arm in names if names.count(arm) > 1})
+    if twice:
+        raise click.BadParameter(f"the arm {listing(twice)} is named twice")
+    return dict(pairs)
+
+
 def read_till(path: Path) -> pd.DataFrame:
-    """Read a till's order file as the loopback service takes it, amounts in whole cents."""
+    """Read a till's order file as the loopback service takes it, amounts in whole cents.
+
+    Raises
+    ------
+    FileError
+        The file is missing, empty, lacks a column, or a time or an amount cannot be read.
+    """
     if not path.is_file():
         raise FileError("the file does not exist", where=str(path))
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as problem:
+        raise FileError(f"not a CSV file in UTF-8 ({problem})", where=str(path)) from None
     wanted = ["order_id", "customer_id", "store", "ordered_at", "total", "discount"]
     missing = sorted(set(wanted) - set(frame.columns))
     if missing:
@@ -164,8 +185,33 @@ def read_till(path: Path) -> pd.DataFrame:
             "order_id": frame["order_id"],
             "customer_id": frame["customer_id"],
             "store_id": frame["store"],
-            "ordered_at": pd.to_datetime(frame["ordered_at"]),
-            "amount_cents": (frame["total"].astype(float) * 100).round().astype("int64"),
-            "discount_cents": (frame["discount"].astype(float) * 100).round().astype("int64"),
+            "ordered_at": _times(frame["ordered_at"], path),
+            "amount_cents": _cents(frame["total"], path),
+            "discount_cents": _cents(frame["discount"], path),
         }
     )
+
+
+def _times(texts: pd.Series[str], path: Path) -> pd.Series[pd.Timestamp]:
+    times = pd.to_datetime(texts, format="%Y-%m-%d %H:%M:%S", errors="coerce")
+    _refuse_wrong(texts, times.isna(), path, expected="times such as 2026-12-01 17:30:00")
+    return times
+
+
+def _cents(texts: pd.Series[str], path: Path) -> pd.Series[int]:
+    wrong = ~texts.str.fullmatch(r"[+-]?[0-9]{1,12}([.][0-9]{1,2})?")
+    _refuse_wrong(texts, wrong, path, expected="amounts such as 1234.50")
+    return (texts.astype(float) * 100).round().astype("int64")
+
+
+def _refuse_wrong(
+    texts: pd.Series[str], wrong: pd.Series[bool], path: Path, *, expected: str
+) -> None:
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise FileError(
+            f"'{texts.iloc[row]}' in the column '{texts.name}', and {int(wrong.sum())} such cells"
+            " in all",
+            expected=expected,
+            where=f"{path}, record {row + 1}",
+        )
