@@ -20,16 +20,19 @@ from crm_lab.errors import SettingsError
 from crm_lab.yaml_files import Declared, read_yaml, validate
 
 SETTINGS_FILE = "crm-lab.yml"
+MACHINE_ZONES = ("localtime", "posixrules", "Factory")
+"""Zone files that mean something else on every machine."""
 
 
 def check_timezone(name: str) -> str:
     """Accept an IANA time zone name such as ``Europe/Moscow``; raise ValueError otherwise."""
     try:
         ZoneInfo(name)
+        is_known = name not in MACHINE_ZONES
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(
-            f"unknown time zone '{name}'; use an IANA name such as Europe/Moscow"
-        ) from None
+        is_known = False
+    if not is_known:
+        raise ValueError(f"unknown time zone '{name}'; use an IANA name such as Europe/Moscow")
     return name
 
 

@@ -7,16 +7,30 @@ the program reads. Every fault of a file is reported at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from crm_lab.errors import CrmLabError, Fault, FileError
+
+
+class _Words(RoundTripConstructor):
+    """Numbers as people mean them: ``2024_10`` and ``007`` are names, not 202410 and 7."""
+
+    def construct_yaml_int(self, node: Any) -> Any:
+        text = str(node.value)
+        digits = text.lstrip("+-")
+        is_name = "_" in text or (len(digits) > 1 and digits[0] == "0")
+        return text if is_name else super().construct_yaml_int(node)
+
+
+_Words.add_constructor("tag:yaml.org,2002:int", _Words.construct_yaml_int)
 
 
 class Declared(BaseModel):
@@ -48,6 +62,7 @@ def read_yaml(path: Path, *, error: type[CrmLabError] = FileError) -> CommentedM
     except OSError as problem:
         raise error(f"cannot be read ({problem.strerror})", where=str(path)) from None
     yaml = YAML(typ="rt")
+    yaml.Constructor = _Words
     try:
         data = yaml.load(text)
     except DuplicateKeyError as problem:
@@ -57,6 +72,8 @@ def read_yaml(path: Path, *, error: type[CrmLabError] = FileError) -> CommentedM
     except MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 0
         raise error(f"not valid YAML ({problem.problem})", where=f"{path}, line {line}") from None
+    except YAMLError as problem:
+        raise error(f"not valid YAML ({str(problem).splitlines()[0]})", where=str(path)) from None
     if not isinstance(data, CommentedMap):
         found = "the file is empty" if data is None else f"the top level is a {type(data).__name__}"
         raise error(found, expected="keys with values", where=str(path))
@@ -89,7 +106,7 @@ def validate(
     try:
         return model.model_validate(_plain(data))
     except ValidationError as problem:
-        raise error([_fault(item, data, path) for item in problem.errors()]) from None
+        raise error([_fault(item, data, path, model) for item in problem.errors()]) from None
 
 
 def place(path: Path, data: Any, location: Sequence[int | str]) -> str:
@@ -111,11 +128,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _fault(item: Any, data: Mapping[str, Any], path: Path) -> Fault:
+def _fault(item: Any, data: Mapping[str, Any], path: Path, model: type[BaseModel]) -> Fault:
     location = tuple(step for step in item["loc"] if not str(step).startswith("function-"))
     where = place(path, data, location)
     if item["type"] == "extra_forbidden":
-        return Fault(found=f"unknown key '{location[-1]}'", where=where)
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        close = get_close_matches(str(location[-1]), known, n=1) if len(location) == 1 else []
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        return Fault(found=f"unknown key '{location[-1]}'{hint}", where=where)
     if item["type"] == "missing":
         parent = place(path, data, location[:-1])
         return Fault(found=f"the key '{location[-1]}' is missing", where=parent)

@@ -9,6 +9,7 @@ so.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,8 +20,9 @@ import numpy as np
 import pandas as pd
 
 from crm_lab import formats
+from crm_lab.campaigns.send_lists import as_written
 from crm_lab.cards import Result
-from crm_lab.errors import FileError
+from crm_lab.errors import DesignError, FileError
 
 DELIVERED, OPENED, CLICKED, UNSUBSCRIBED = 0.97, 0.32, 0.06, 0.004
 PLANTED_FILE = "planted.json"
@@ -72,8 +74,9 @@ class PlantedCheck(Result):
     currency: str
 
     def truth(self, item: Planted) -> float:
-        """Planted revenue per customer assigned to the arm."""
-        return item.revenue / self.customers[item.arm]
+        """Planted revenue per customer assigned to the arm; NaN where nobody was."""
+        customers = self.customers[item.arm]
+        return item.revenue / customers if customers else float("nan")
 
     def is_recovered(self, arm: str) -> bool:
         """Whether the planted effect of an arm lies in the interval of the read-out."""
@@ -125,6 +128,7 @@ def run_loopback(
     ends_at: datetime,
     folder: Path,
     rng: np.random.Generator,
+    timezone: str = "UTC",
 ) -> list[Planted]:
     """Consume send lists and write delivery events and orders as files.
 
@@ -133,23 +137,29 @@ def run_loopback(
     lists : mapping
         Send list file per arm.
     till : pandas.DataFrame
-        The real orders of the window: order_id, customer_id, store_id, ordered_at, amount_cents,
-        discount_cents.
+        The real orders of the window: order_id, customer_id, store_id, ordered_at (local time of
+        the till), amount_cents, discount_cents.
     effects : mapping
-        Effect to plant per arm; arms that are not named get none.
+        Effect to plant per arm, from 0; arms that are not named get none.
     ends_at : datetime
-        End of the window.
+        End of the window (UTC, without zone).
     folder : pathlib.Path
         Gets ``deliveries.csv``, ``orders.csv`` (the real orders and the planted ones) and
         ``planted.json``.
     rng : numpy.random.Generator
         Source of chance.
+    timezone : str
+        IANA name of the zone of the till's times.
 
     Raises
     ------
+    DesignError
+        An effect is negative or no number, or is meant for an arm that has no list.
     FileError
-        A send list is missing or has other columns.
+        A send list is missing, has other columns or times that cannot be read.
     """
+    _check_effects(effects, lists)
+    till = till.assign(ordered_at=_to_utc(till["ordered_at"], timezone))
     events, planted, extra = [], [], []
     for arm, path in lists.items():
         recipients = _read_list(path)
@@ -170,6 +180,7 @@ def run_loopback(
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(pd.concat(events, ignore_index=True), folder / "deliveries.csv")
     every = pd.concat([till, *extra], ignore_index=True).sort_values(["ordered_at", "order_id"])
+    every["ordered_at"] = _to_local(every["ordered_at"], timezone)
     _write_csv(_till_columns(every), folder / "orders.csv")
     truth = [
         {
@@ -190,7 +201,14 @@ def read_planted(folder: Path) -> list[Planted] | None:
     path = folder / PLANTED_FILE
     if not path.is_file():
         return None
-    return [Planted(**item) for item in json.loads(path.read_text("utf-8"))]
+    try:
+        return [Planted(**item) for item in json.loads(path.read_text("utf-8"))]
+    except (ValueError, TypeError) as problem:
+        raise FileError(
+            f"not what a loopback run writes ({problem})",
+            where=str(path),
+            remedy="run the loopback service again, or remove the file",
+        ) from None
 
 
 def _read_list(path: Path) -> pd.DataFrame:
@@ -200,8 +218,37 @@ def _read_list(path: Path) -> pd.DataFrame:
     missing = {"send_id", "customer_id", "scheduled_at"} - set(frame.columns)
     if missing:
         raise FileError(f"the send list lacks {', '.join(sorted(missing))}", where=str(path))
-    frame["scheduled_at"] = pd.to_datetime(frame["scheduled_at"])
+    frame["customer_id"] = frame["customer_id"].map(as_written)
+    try:
+        frame["scheduled_at"] = pd.to_datetime(frame["scheduled_at"], format="%Y-%m-%d %H:%M:%S")
+    except ValueError as problem:
+        raise FileError(f"a time cannot be read ({problem})", where=str(path)) from None
     return frame
+
+
+def _check_effects(effects: Mapping[str, float], lists: Mapping[str, Path]) -> None:
+    unknown = [arm for arm in effects if arm not in lists]
+    if unknown:
+        raise DesignError(
+            f"an effect for {formats.listing(unknown)}, which has no send list",
+            expected=f"one of {formats.listing(lists, limit=20)}",
+        )
+    for arm, effect in effects.items():
+        if not (math.isfinite(effect) and effect >= 0):
+            raise DesignError(
+                f"an effect of {effect} for {arm}", expected="0 or more: orders can only be added"
+            )
+
+
+def _to_utc(local: pd.Series[pd.Timestamp], timezone: str) -> pd.Series[pd.Timestamp]:
+    zoned = local.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="shift_forward")
+    # an hour that the clocks repeat is taken as its first pass
+    first = local.dt.tz_localize(timezone, ambiguous=True, nonexistent="shift_forward")
+    return zoned.fillna(first).dt.tz_convert("UTC").dt.tz_localize(None)
+
+
+def _to_local(moments: pd.Series[pd.Timestamp], timezone: str) -> pd.Series[pd.Timestamp]:
+    return moments.dt.tz_localize("UTC").dt.tz_convert(timezone).dt.tz_localize(None)
 
 
 def _deliveries(recipients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -244,14 +291,21 @@ def _planted_orders(
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Extra orders worth ``effect`` times the recipients' real spend, drawn from their receipts."""
+    if not effect or recipients.empty:
+        return till.iloc[:0]
+    if (recipients["scheduled_at"] >= ends_at - timedelta(minutes=1)).any():
+        raise FileError("a message is scheduled after the end of the window", where=arm)
+    sent_at = recipients["scheduled_at"].min()
     own = till[
         till["customer_id"].isin(recipients["customer_id"])
+        & (till["ordered_at"] >= sent_at)
         & (till["ordered_at"] < ends_at)
         & (till["amount_cents"] > 0)
     ]
     target = effect * float(own["amount_cents"].sum())
     if target <= 0:
         return till.iloc[:0]
+    campaign = str(recipients["send_id"].iloc[0]).partition("/")[0]
     count = max(1, round(target / float(own["amount_cents"].mean())))
     receipts = own.iloc[rng.integers(0, len(own), count)]
     takers = recipients.iloc[rng.integers(0, len(recipients), count)]
@@ -260,7 +314,7 @@ def _planted_orders(
     seconds = (rng.random(count) * room.astype(np.int64)).astype(np.int64)
     return pd.DataFrame(
         {
-            "order_id": [f"planted-{arm}-{number}" for number in range(1, count + 1)],
+            "order_id": [f"planted-{campaign}-{arm}-{number}" for number in range(1, count + 1)],
             "customer_id": takers["customer_id"].to_numpy(),
             "store_id": receipts["store_id"].to_numpy(),
             "ordered_at": first + seconds.astype("timedelta64[s]"),

@@ -12,9 +12,10 @@ import csv
 import hashlib
 import io
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,14 +23,18 @@ import pandas as pd
 
 from crm_lab.cards import Result
 from crm_lab.errors import GuardError, LedgerError
-from crm_lab.experiments.plan import Plan, assigned_at, audience_query
-from crm_lab.formats import listing
+from crm_lab.experiments.enrolment import assigned_at, audience_query
+from crm_lab.experiments.plan import Plan
+from crm_lab.formats import day, listing
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 
 WAVE = 1
 COLUMNS = ("send_id", "customer_id", "address", "variant", "message", "scheduled_at")
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters of a cell that a spreadsheet would run as a formula."""
+QUOTE = "'"
+PHONE = re.compile(r"\+[0-9]{7,15}")
+"""An international phone number: a spreadsheet reads it as a number, and a quote would break it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -97,12 +102,19 @@ def export_send_list(
     GuardError
         The list would reach a control customer; nothing was written.
     LedgerError
-        A list exported earlier cannot be given again as it was.
+        A list exported earlier cannot be given again as it was, the window is over, or the base
+        changed while the list was made.
     """
     done = gateway.entries(kind="list_exported", subject=plan.name)
     if done:
         return _export_again(gateway, plan, folder, done[-1].payload)
+    if as_of >= plan.ends_at:
+        raise LedgerError(
+            f"the window of '{plan.name}' ended on {day(plan.ends_at - timedelta(days=1))}",
+            expected="an export before its end: later messages cannot change what it measures",
+        )
     with gateway.reader() as reader:
+        read_from = reader.snapshot
         judged = reader.frame(operations.recipients_of(plan.scope, plan.channel, as_of))
         protected = reader.frame(operations.control_contacts(plan.scope))
         audience = reader.frame(audience_query(plan, assigned_at(gateway, plan.name)))
@@ -124,10 +136,16 @@ def export_send_list(
 
     def check(reader: Reader) -> None:
         if gateway.entries(kind="list_exported", subject=plan.name):
-            raise LedgerError(f"the list of '{plan.name}' was exported in this moment")
-        if reader.frame(operations.control_contacts(plan.scope)).shape != protected.shape:
             raise LedgerError(
-                "the control group changed while the list was made", remedy="export again"
+                f"the list of '{plan.name}' was exported in this moment by another process",
+                remedy="export again: it gives the same files",
+            )
+        if reader.snapshot.digest != read_from.digest:
+            raise LedgerError(
+                "the base changed while the list was made, or the list was made from an older"
+                " snapshot",
+                expected="a list of the latest snapshot, with its control group and consents",
+                remedy="nothing was written; export again",
             )
 
     def entries(reader: Reader, files: Mapping[str, str]) -> list[LedgerEntry]:
@@ -158,7 +176,8 @@ def guard(recipients: pd.DataFrame, protected: pd.DataFrame) -> None:
     recipients : pandas.DataFrame
         Columns customer_id, address.
     protected : pandas.DataFrame
-        Columns customer_id, address (small letters): the control group.
+        Columns customer_id, address: the control group. Letter case and spaces around an address
+        make no difference.
 
     Raises
     ------
@@ -166,7 +185,7 @@ def guard(recipients: pd.DataFrame, protected: pd.DataFrame) -> None:
         With the number of matches; ids are not printed.
     """
     ids = set(recipients["customer_id"]) & set(protected["customer_id"])
-    addresses = set(recipients["address"].dropna().str.lower()) & set(protected["address"].dropna())
+    addresses = _comparable(recipients["address"]) & _comparable(protected["address"])
     if ids or addresses:
         raise GuardError(
             f"the list would reach control customers: {len(ids)} by id,"
@@ -181,6 +200,7 @@ def _export_again(
 ) -> SendListExport:
     with gateway.reader() as reader:
         sent = reader.frame(operations.sent_list(plan.name, WAVE))
+        protected = reader.frame(operations.control_contacts(plan.scope))
     contents = {arm: _content(plan, sent, arm) for arm in plan.arms}
     recorded = payload["files"]
     assert isinstance(recorded, Mapping)  # as this module wrote it
@@ -196,6 +216,7 @@ def _export_again(
             where=plan.name,
             remedy="use the files of the first export; a changed list would be a new wave",
         )
+    guard(sent, protected)
     steps = payload["waterfall"]
     assert isinstance(steps, list)
     return SendListExport(
@@ -223,12 +244,30 @@ def _content(plan: Plan, recipients: pd.DataFrame, arm: str) -> str:
             plan.messages[arm],
             f"{row.scheduled_at:%Y-%m-%d %H:%M:%S}",
         )
-        writer.writerow([_inert(str(value)) for value in cells])
+        writer.writerow([inert(str(value)) for value in cells])
     return out.getvalue()
 
 
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(DANGEROUS) else text
+def inert(text: str) -> str:
+    """Put a quote before a cell that a spreadsheet would run; :func:`as_written` takes it off.
+
+    Examples
+    --------
+    >>> inert("=HYPERLINK(1)"), inert("anna@example.org"), inert("+79161234567")
+    ("'=HYPERLINK(1)", 'anna@example.org', '+79161234567')
+    """
+    if PHONE.fullmatch(text):
+        return text
+    return QUOTE + text if text.startswith((*DANGEROUS, QUOTE)) else text
+
+
+def as_written(cell: str) -> str:
+    """Give the text of a cell of a send list, without the quote of :func:`inert`."""
+    return cell.removeprefix(QUOTE)
+
+
+def _comparable(addresses: pd.Series[str]) -> set[str]:
+    return set(addresses.dropna().str.strip().str.lower())
 
 
 def _write(folder: Path, plan: Plan, contents: Mapping[str, str]) -> dict[str, Path]:

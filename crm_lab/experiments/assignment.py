@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from crm_lab.errors import DesignError
-from crm_lab.experiments.spec import BUCKETS, CONTROL, REST
+from crm_lab.experiments.spec import BUCKETS, CONTROL, REST, check_whole_buckets
 from crm_lab.gateway import operations
 from crm_lab.gateway.store import sql_text
 
@@ -58,14 +58,19 @@ def bucket_ends(shares: Mapping[str, float]) -> dict[str, int]:
     Raises
     ------
     DesignError
-        A share is not positive, or the shares exceed 1.
+        A share is not positive, finer than 1/10,000, or the shares exceed 1.
     """
     ends: dict[str, int] = {}
     end = 0
     for name, share in shares.items():
-        if share <= 0:
-            raise DesignError(f"the share of '{name}' is {share}", expected="a share above 0")
-        end += round(share * BUCKETS)
+        if not 0 < share <= 1:
+            raise DesignError(
+                f"the share of '{name}' is {share}", expected="a share above 0 and at most 1"
+            )
+        try:
+            end += round(check_whole_buckets(share) * BUCKETS)
+        except ValueError as problem:
+            raise DesignError(f"the share of '{name}': {problem}") from None
         ends[name] = end
     if end > BUCKETS:
         raise DesignError(f"the shares add up to {end / BUCKETS}", expected="at most 1")
@@ -81,28 +86,27 @@ def arm_expression(bucket: str, shares: Mapping[str, float]) -> str:
     return f"case {whens} else '{REST}' end"
 
 
-def epoch_rows(people: str, *, scope: str, salt: str, share: float, at: datetime) -> str:
-    """Write the control group's draw over ``people`` (a SELECT of customer_id)."""
-    bucket = operations.bucket_expression(salt, "customer_id")
-    end = bucket_ends({CONTROL: share})[CONTROL]
-    return f"""
-        select '{sql_text(scope)}' as scope, customer_id,
-               case when bucket < {end} then '{CONTROL}' else '{TREATABLE}' end as variant,
-               bucket, {operations.moment(at)} as assigned_at
-        from (select customer_id, {bucket} as bucket from ({people}) as people) as hashed
+def experiment_rows(people: str, arm: str, *, scope: str, salt: str, at: datetime) -> str:
+    """Write an experiment's draw over ``people``.
+
+    Parameters
+    ----------
+    people : str
+        SELECT of customer_id, unit_id and is_control.
+    arm : str
+        SQL of the arm over the columns bucket and unit_id (see :func:`arm_expression`).
+    scope, salt : str
+        Scope of the rows, and salt of the bucket.
+    at : datetime
+        Business time of the draw (UTC).
     """
-
-
-def experiment_rows(
-    people: str, *, scope: str, salt: str, shares: Mapping[str, float], at: datetime
-) -> str:
-    """Write an experiment's draw over ``people`` (a SELECT of customer_id and is_control)."""
-    bucket = operations.bucket_expression(salt, "customer_id")
+    bucket = operations.bucket_expression(salt, "unit_id")
     return f"""
-        select '{sql_text(scope)}' as scope, customer_id,
-               case when is_control then '{CONTROL}'
-                    else {arm_expression("bucket", shares)} end as variant,
-               bucket, {operations.moment(at)} as assigned_at
-        from (select customer_id, is_control, {bucket} as bucket from ({people}) as people)
-            as hashed
+        select '{sql_text(scope)}' as scope, customer_id, unit_id,
+               case when is_control then '{CONTROL}' else {arm} end as variant,
+               bucket, cast(null as varchar) as stratum, 'hash' as rule,
+               {operations.moment(at)} as assigned_at
+        from (
+            select customer_id, unit_id, is_control, {bucket} as bucket from ({people}) as people
+        ) as hashed
     """

@@ -19,6 +19,8 @@ from tqdm.auto import tqdm
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.experiments.assignment import bucket_ends
+from crm_lab.experiments.spec import CONTROL
 from crm_lab.gateway import Gateway, operations
 from crm_lab.stats import (
     Comparison,
@@ -73,9 +75,12 @@ class FalsePositives:
 
     @property
     def keeps_promise(self) -> bool:
-        """Whether the promise lies in the interval of the rate, or the rate below it."""
+        """Whether the promise lies in the interval of the rate, or the rate below it.
+
+        A test that could not be made in any draw broke no promise.
+        """
         low, _ = self.interval
-        return low <= self.alpha
+        return not low > self.alpha
 
     @property
     def is_one_sided(self) -> bool:
@@ -138,7 +143,9 @@ class Calibration(Result):
             f" decide claimed an effect in {rates} of the draws; promised"
             f" {formats.percent(self.alpha)}."
         )
-        if broken:
+        if not any(test.draws for test in ours):
+            text += " None of them could be made on this window."
+        elif broken:
             text += f" Broken promise: {', '.join(f'{t.metric} ({t.method})' for t in broken)}."
         else:
             text += " They keep their promise."
@@ -211,8 +218,14 @@ def calibrate(
     Raises
     ------
     DesignError
-        Fewer than 100 customers.
+        Fewer than 100 customers, no draw, or a share or an error rate that is none.
     """
+    bucket_ends({CONTROL: control_share})
+    if draws < 1 or not 0 < alpha < 1 or not control_share < 1:
+        raise DesignError(
+            f"{draws} draws of {control_share} with an error rate of {alpha}",
+            expected="at least one draw, and rates between 0 and 1",
+        )
     salts = tuple(f"aa-{index}" for index in range(draws))
     with gateway.reader() as reader:
         frame = reader.frame(
@@ -278,7 +291,7 @@ def count_false_positives(
     nulls: dict[tuple[str, int], FloatArray] = {}
     for positions in tqdm(groups, desc="A/A draws", disable=not progress):
         held = len(positions)
-        if held < 2:
+        if held < 2 or len(frame) - held < 2:
             continue
         mask = np.zeros(len(frame), dtype=bool)
         mask[positions] = True

@@ -29,11 +29,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from ruamel.yaml.comments import CommentedMap
 
 from crm_lab.errors import Fault, SpecError
 from crm_lab.formats import listing, percent
@@ -44,6 +45,7 @@ METRICS_FILE = "metrics.yml"
 CONTROL = "control"
 REST = "rest"
 BUCKETS = 10_000
+FIRST_YEAR, LAST_YEAR = 1990, 2200
 
 Metric = Literal["revenue_per_customer", "conversion", "orders_per_customer"]
 Channel = Literal[
@@ -67,8 +69,39 @@ def check_whole_buckets(share: float) -> float:
     return share
 
 
+def read_day(value: object) -> date:
+    """Read a day as YAML gives it, in quotes or not; a moment or a bare number is none."""
+    text = "" if isinstance(value, datetime) else str(value)
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise ValueError(f"'{value}' is not a day such as 2026-12-01") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"{day} is not between {FIRST_YEAR} and {LAST_YEAR}")
+    return day
+
+
 Name = Annotated[str, AfterValidator(check_name)]
-Share = Annotated[float, Field(gt=0, le=1), AfterValidator(check_whole_buckets)]
+Stratum = Literal["value_decile", "rfm", "region"]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True)]
+Day = Annotated[date, BeforeValidator(read_day)]
+Share = Annotated[Number, Field(gt=0, le=1), AfterValidator(check_whole_buckets)]
+
+
+class RerandomiseSpec(Declared):
+    """Draw again until the groups are alike in what they did before.
+
+    Attributes
+    ----------
+    limit : float
+        Largest standardised difference that is accepted.
+    tries : int
+        How many salts may be tried; then the draw is refused.
+    """
+
+    limit: Number = Field(default=0.1, gt=0, le=1)
+    tries: Whole = Field(default=200, ge=2, le=10_000)
 
 
 class ControlGroupSpec(Declared):
@@ -84,6 +117,13 @@ class ControlGroupSpec(Declared):
         Text that the hash is salted with.
     channel : str
         A customer is eligible who may be reached through it.
+    unit : {"customer", "cluster"}
+        What is drawn: single customers, or everybody who shares a contact, together.
+    strata : tuple of str
+        Groups within each of which the first draw holds the share to the unit: value_decile, rfm,
+        region. For small bases.
+    rerandomise : RerandomiseSpec, optional
+        Try salts until the groups were alike before. For small bases.
     planned_horizon_days : int
         How long the group is meant to be held.
     exempt_classes : tuple of str
@@ -91,10 +131,13 @@ class ControlGroupSpec(Declared):
     """
 
     name: Name = "global"
-    share: Annotated[float, Field(gt=0, lt=1), AfterValidator(check_whole_buckets)] = 0.05
+    share: Annotated[Share, Field(lt=1)] = 0.05
     salt: str = Field(min_length=1)
     channel: Channel = "email"
-    planned_horizon_days: int = Field(default=90, ge=1)
+    unit: Literal["customer", "cluster"] = "customer"
+    strata: tuple[Stratum, ...] = ()
+    rerandomise: RerandomiseSpec | None = None
+    planned_horizon_days: Whole = Field(default=90, ge=1)
     exempt_classes: tuple[Literal["service_survey", "transactional", "legal"], ...] = (
         "transactional",
         "legal",
@@ -112,8 +155,8 @@ class AudienceSpec(Declared):
         Only customers with at least so many orders.
     """
 
-    bought_within_days: int | None = Field(default=None, ge=1)
-    min_orders: int = Field(default=0, ge=0)
+    bought_within_days: Whole | None = Field(default=None, ge=1, le=36_500)
+    min_orders: Whole = Field(default=0, ge=0, le=1_000_000)
 
 
 class ArmSpec(Declared):
@@ -149,6 +192,8 @@ class MetricsSpec(Declared):
     def _different(self) -> MetricsSpec:
         if self.primary in self.secondary:
             raise ValueError(f"'{self.primary}' is both primary and secondary")
+        if len(set(self.secondary)) < len(self.secondary):
+            raise ValueError("a secondary metric stands there twice")
         return self
 
 
@@ -164,7 +209,7 @@ class DecisionSpec(Declared):
     """
 
     rule: Literal["interval_above_zero", "interval_above_minimum"] = "interval_above_zero"
-    minimum: float = 0.0
+    minimum: Number = 0.0
 
     @model_validator(mode="after")
     def _minimum_fits(self) -> DecisionSpec:
@@ -188,9 +233,38 @@ class CostsSpec(Declared):
         Margin as a part of revenue, where the company knows it.
     """
 
-    per_message: float = Field(default=0.0, ge=0)
-    fixed: float = Field(default=0.0, ge=0)
-    margin_share: float | None = Field(default=None, gt=0, le=1)
+    per_message: Number = Field(default=0.0, ge=0)
+    fixed: Number = Field(default=0.0, ge=0)
+    margin_share: Number | None = Field(default=None, gt=0, le=1)
+
+
+class LayerSpec(Declared):
+    """A part of the base that an experiment takes for itself.
+
+    Experiments of one layer take parts that do not touch, so nobody is in two of them. Layers are
+    hashed apart, so experiments of different layers overlap at random.
+
+    Attributes
+    ----------
+    name : str
+        Name of the layer.
+    start, end : float
+        The part, between 0 and 1 (``from`` and ``to`` in YAML).
+    """
+
+    name: Name
+    start: Annotated[Number, AfterValidator(check_whole_buckets)] = Field(
+        default=0.0, alias="from", ge=0, lt=1
+    )
+    end: Annotated[Number, AfterValidator(check_whole_buckets)] = Field(
+        default=1.0, alias="to", gt=0, le=1
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LayerSpec:
+        if self.end <= self.start:
+            raise ValueError(f"the part from {self.start} to {self.end} is empty")
+        return self
 
 
 class ExperimentSpec(Declared):
@@ -206,8 +280,15 @@ class ExperimentSpec(Declared):
         First and last day of the outcome window, both included, in the company's time zone.
     pre_period_days : int
         Days before the start whose revenue serves as covariate; 0: none.
-    audience, arms, metrics, decision, costs
+    audience, layer, arms, metrics, decision, costs
         See their classes.
+    own_control_share : float, optional
+        Part of the audience outside the global control group that gets nothing of this campaign
+        and is what the arms are compared with; without it, the global group is.
+    factors : mapping
+        Instead of arms: two factors with their levels and shares (``{subject: {short: 0.5, long:
+        0.5}, discount: {none: 0.5, ten: 0.5}}``); every combination is an arm, and the levels are
+        drawn independently.
     alpha, power : float
         Error rate of the whole experiment, and the probability to find the effect planned for.
     """
@@ -218,14 +299,17 @@ class ExperimentSpec(Declared):
     owner: str = Field(min_length=1)
     channel: Channel = "email"
     message_class: Literal["marketing"] = "marketing"
-    starts_on: date
-    ends_on: date
-    pre_period_days: int = Field(default=28, ge=0, le=730)
+    starts_on: Day
+    ends_on: Day
+    pre_period_days: Whole = Field(default=28, ge=0, le=730)
     audience: AudienceSpec = AudienceSpec()
-    arms: Mapping[Name, ArmSpec] = Field(min_length=1)
+    layer: LayerSpec | None = None
+    own_control_share: Annotated[Share, Field(lt=1)] | None = None
+    arms: Mapping[Name, ArmSpec] = Field(default_factory=dict)
+    factors: Mapping[Name, Mapping[Name, Share]] = Field(default_factory=dict)
     metrics: MetricsSpec = MetricsSpec()
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    power: float = Field(default=0.8, gt=0.5, lt=1)
+    alpha: Number = Field(default=0.05, gt=0, lt=0.5)
+    power: Number = Field(default=0.8, gt=0.5, lt=1)
     decision: DecisionSpec = DecisionSpec()
     costs: CostsSpec = CostsSpec()
 
@@ -239,8 +323,7 @@ def load_control_group(folder: Path) -> ControlGroupSpec:
         The file is missing or wrong.
     """
     path = folder / CONTROL_GROUP_FILE
-    data = read_yaml(path, error=SpecError)
-    return validate(ControlGroupSpec, data, path=path, error=SpecError)
+    return validate(ControlGroupSpec, _read(path), path=path, error=SpecError)
 
 
 def load_experiment(folder: Path, name: str) -> ExperimentSpec:
@@ -249,8 +332,13 @@ def load_experiment(folder: Path, name: str) -> ExperimentSpec:
     Raises
     ------
     SpecError
-        There is no such file, or anything in it is wrong: all faults at once.
+        It is no name of an experiment, there is no such file, or anything in it is wrong: all
+        faults at once.
     """
+    try:
+        check_name(name)
+    except ValueError as problem:
+        raise SpecError(str(problem), expected="the name of an experiment") from None
     path = folder / f"{name}.yml"
     if not path.is_file():
         known = [item for item in experiment_names(folder) if item]
@@ -259,7 +347,7 @@ def load_experiment(folder: Path, name: str) -> ExperimentSpec:
             expected=f"one of {listing(known, limit=20)}" if known else "a file there",
             where=str(path),
         )
-    data = read_yaml(path, error=SpecError)
+    data = _read(path)
     contrary = [
         Fault(found=text, where=place(path, data, location))
         for location, text in contradictions(data, file_name=path.stem)
@@ -292,13 +380,19 @@ def contradictions(
         Name of the file without its ending; the experiment is called like it.
     """
     found: list[tuple[tuple[str, ...], str]] = []
-    start, end = data.get("starts_on"), data.get("ends_on")
-    if isinstance(start, date) and isinstance(end, date) and end < start:
+    start, end = _day(data.get("starts_on")), _day(data.get("ends_on"))
+    if start is not None and end is not None and end < start:
         found.append((("ends_on",), f"the end {end} is before the start {start}"))
     arms = data.get("arms")
+    factors = data.get("factors")
+    if bool(arms) == bool(factors):
+        found.append((("arms",), "give either 'arms' or 'factors'"))
+    if isinstance(factors, Mapping):
+        found += _contradictory_factors(factors)
     if isinstance(arms, Mapping):
         shares = [arm.get("share") for arm in arms.values() if isinstance(arm, Mapping)]
-        total = sum(share for share in shares if isinstance(share, (int, float)))
+        numbers = [share for share in shares if isinstance(share, (int, float))]
+        total = sum(share for share in numbers if not isinstance(share, bool))
         if total > 1 + 1e-9:
             found.append((("arms",), f"the shares add up to {percent(total)}, above 100 %"))
         found += [
@@ -309,3 +403,32 @@ def contradictions(
     if file_name and isinstance(data.get("name"), str) and data["name"] != file_name:
         found.append((("name",), f"'{data['name']}' is not the name of the file, '{file_name}'"))
     return found
+
+
+def _contradictory_factors(factors: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    found: list[tuple[tuple[str, ...], str]] = []
+    if len(factors) != 2:
+        found.append((("factors",), f"{len(factors)} factors; a factorial design has two"))
+    for name, levels in factors.items():
+        shares = list(levels.values()) if isinstance(levels, Mapping) else []
+        numbers = [share for share in shares if isinstance(share, (int, float))]
+        if len(shares) < 2 or len(numbers) < len(shares):
+            found.append((("factors", name), "at least two levels, each with its share"))
+        elif abs(sum(numbers) - 1) > 1e-9:
+            total = percent(sum(numbers))
+            found.append((("factors", name), f"the shares add up to {total}, not to 100 %"))
+    return found
+
+
+def _day(value: object) -> date | None:
+    try:
+        return read_day(value)
+    except ValueError:
+        return None
+
+
+def _read(path: Path) -> CommentedMap:
+    try:
+        return read_yaml(path, error=SpecError)
+    except ValueError as problem:  # YAML reads 2026-02-30 as a date, and there is none
+        raise SpecError(f"a date that does not exist ({problem})", where=str(path)) from None

@@ -56,6 +56,7 @@ LIGHT_NAMES = {
 }
 LIGHT_WORDS = {"good": "good", "unsure": "mind", "bad": "broken"}
 
+CONTROL_WITHOUT_SPLIT = "control, {left_out} customers of two arms left out"
 RATIO_GREEN = "arms are as large as drawn (p = {p})"
 RATIO_RED = "arms are not as large as drawn (p = {p}): customers were lost on the way"
 BALANCE = "largest standardised difference of pre-period revenue {worst} (limit {limit})"

@@ -67,11 +67,11 @@ class Gateway:
 
     def reader(self, snapshot_id: int | None = None) -> Reader:
         """Open a reader on one snapshot, by default the gateway's own."""
-        return Reader(self._store(), snapshot_id or self._snapshot_id)
+        return Reader(self._store(), self._pinned(snapshot_id))
 
     def snapshot(self, snapshot_id: int | None = None) -> Snapshot:
         """Give one snapshot, by default the gateway's own."""
-        return self._store().snapshot(snapshot_id or self._snapshot_id)
+        return self._store().snapshot(self._pinned(snapshot_id))
 
     def entries(self, *, kind: EntryKind | None = None, subject: str = "") -> list[Entry]:
         """Read the ledger, whole or by kind and subject."""
@@ -180,6 +180,9 @@ class Gateway:
                 db,
                 params=(import_batch_id,),
             )
+
+    def _pinned(self, snapshot_id: int | None) -> int | None:
+        return self._snapshot_id if snapshot_id is None else snapshot_id
 
     def _store(self) -> Store:
         return Store.open(self.folder, threads=self._threads)

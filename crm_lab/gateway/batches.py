@@ -110,15 +110,20 @@ def already_loaded(store: Store, attempt: Attempt, currency: str) -> ImportRepor
     """Report on a file whose content had been loaded before."""
     with store.manifest() as db:
         row = db.execute(
-            "select rows_in, rows_rejected, amount_in, amount_loaded, amount_rejected"
+            "select rows_in, rows_rejected, amount_in, amount_loaded, amount_rejected, batch_no"
             " from import_batch where import_batch_id = ? and status <> 'failed'",
             (attempt.batch_id,),
         ).fetchone()
+        rejected = db.execute(
+            "select row_no, column_name, reason, raw_json from rejected_row"
+            " where batch_no = ? order by row_no",
+            (row[5],),
+        ).fetchall()
     attempt.staged = Staged(columns=(), rows_in=row[0], amount_in=_from_text(row[2]))
     attempt.rejected = row[1]
     attempt.loaded = attempt.unchanged = row[0] - row[1]
     attempt.amount_loaded, attempt.amount_rejected = _from_text(row[3]), _from_text(row[4])
-    report = make_report(attempt, [], currency=currency, snapshot=store.snapshot())
+    report = make_report(attempt, rejected, currency=currency, snapshot=store.snapshot())
     return dataclasses.replace(report, status="already loaded")
 
 

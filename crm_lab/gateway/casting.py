@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crm_lab.gateway.mapping import LoadedMap, SourceColumn, SourceMap
+from crm_lab.gateway.notation import AMOUNT, number_sql, trimmed_sql
 from crm_lab.gateway.schema import Column
-from crm_lab.gateway.staging import SPACES, staged_columns
+from crm_lab.gateway.staging import ROW_NO, STAGED, Staged, notation_of, staged_columns
 from crm_lab.gateway.store import sql_text
 
 REASONS = {
@@ -30,6 +31,19 @@ REASONS = {
 }
 """Every reason for which a record is set aside; references add ``unknown_<table>``."""
 
+MORE_DECIMALS = "more_than_two_decimals"
+ID_AS_NUMBER = "[0-9]+[.]0+|[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+"
+WHOLE = "[+-]?[0-9]+"
+NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+STORED_TIMES = (
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %H:%M:%S.%f",
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%z",
+    "%Y-%m-%d %H:%M:%S.%f%z",
+)
+"""How a Parquet file's own times look as text."""
+
 YES = ("true", "1", "yes", "y", "t", "да", "истина")
 NO = ("false", "0", "no", "n", "f", "нет", "ложь")
 
@@ -43,135 +57,173 @@ def reason_text(reason: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """SQL of one column: the typed value and why it cannot be read.
+    """SQL of one column, in three steps so that nothing is worked out twice.
 
     Attributes
     ----------
     name : str
         Column of the gateway.
+    text : str
+        The trimmed and translated text, over the table ``staged``; empty when nothing is mapped.
+    parsed : str
+        What its kind makes of ``text_<name>`` before it is judged.
     value, reason : str
-        SQL expressions over the table ``staged``.
+        The typed value and why it cannot be read, over ``text_<name>`` and ``parsed_<name>``.
     """
 
     name: str
+    text: str = ""
+    parsed: str = "null"
     value: str
-    reason: str
+    reason: str = ""
 
 
-def casts(source: LoadedMap, columns: tuple[str, ...]) -> list[Cast]:
-    """Give the casts of every column of the table; columns without a source become NULL."""
-    inner = staged_columns(columns)
-    result = []
-    for column in source.table.columns:
-        origin = source.declared.columns.get(column.name)
-        if origin is None:
-            result.append(
-                Cast(name=column.name, value=f"cast(null as {column.sql_type})", reason="null")
-            )
-        else:
-            result.append(_cast(column, _text(origin, inner), origin, source.declared))
-    return result
+def typed_query(source: LoadedMap, staged: Staged) -> str:
+    """Write the SELECT of the typed columns, with ``row_no`` first and ``problem`` last.
+
+    ``problem`` is ``column:reason`` of the first cell of the row that cannot be read, or NULL.
+    """
+    every = [_cast(column, source, staged) for column in source.table.columns]
+    mapped = [cast for cast in every if cast.text]
+    texts = "".join(f', {cast.text} as "text_{cast.name}"' for cast in mapped)
+    parsed = "".join(f', {cast.parsed} as "parsed_{cast.name}"' for cast in mapped)
+    values = "".join(f', {cast.value} as "{cast.name}"' for cast in every)
+    found = ", ".join(f"'{cast.name}:' || {cast.reason}" for cast in mapped if cast.reason)
+    return (
+        f"select {ROW_NO}{values}, coalesce({found or 'null'}, null) as problem from"
+        f" (select *{parsed} from (select {ROW_NO}{texts} from {STAGED}) as trimmed) as prepared"
+    )
 
 
-def _text(origin: SourceColumn, inner: dict[str, str]) -> str:
+def _cast(column: Column, source: LoadedMap, staged: Staged) -> Cast:
+    origin = source.declared.columns.get(column.name)
+    if origin is None:
+        return Cast(name=column.name, value=f"cast(null as {column.sql_type})")
+    text = f'"text_{column.name}"'
+    parsed, value, wrong = _typed(column, text, origin, source, staged)
+    checks = [f"when {text} is not null and {condition} then '{why}'" for condition, why in wrong]
+    if column.required:
+        checks.insert(0, f"when {text} is null then 'missing'")
+    return Cast(
+        name=column.name,
+        text=_text(origin, staged),
+        parsed=parsed,
+        value=value,
+        reason=f"(case {' '.join(checks)} end)" if checks else "",
+    )
+
+
+def _text(origin: SourceColumn, staged: Staged) -> str:
     if origin.value is not None:
         return f"'{sql_text(origin.value)}'"
     assert origin.source is not None  # the map's own check
-    spaces = "".join(SPACES) + "\t\r\n"
-    text = f"nullif(trim({inner[origin.source]}, '{spaces}'), '')"
+    text = trimmed_sql(staged_columns(staged.columns)[origin.source])
     if not origin.values:
         return text
     whens = " ".join(
-        f"when '{sql_text(word.lower())}' then '{sql_text(meaning)}'"
+        f"when lower('{sql_text(word)}') then '{sql_text(meaning)}'"
         for word, meaning in origin.values.items()
     )
     return f"(case lower({text}) {whens} else {text} end)"
 
 
-def _cast(column: Column, text: str, origin: SourceColumn, declared: SourceMap) -> Cast:
-    value, wrong = _typed(column, text, origin, declared)
-    checks = [f"when {text} is not null and {condition} then '{why}'" for condition, why in wrong]
-    if column.required:
-        checks.insert(0, f"when {text} is null then 'missing'")
-    reason = f"(case {' '.join(checks)} end)" if checks else "null"
-    return Cast(name=column.name, value=value, reason=reason)
-
-
 def _typed(
-    column: Column, text: str, origin: SourceColumn, declared: SourceMap
-) -> tuple[str, list[tuple[str, str]]]:
+    column: Column, text: str, origin: SourceColumn, source: LoadedMap, staged: Staged
+) -> tuple[str, str, list[tuple[str, str]]]:
+    """Give what is parsed, the value, and the conditions under which a text is refused."""
+    parsed = f'"parsed_{column.name}"'
     match column.kind:
         case "id":
-            rewritten = (
-                f"regexp_full_match({text}, '[0-9]+[.]0+|[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+')"
-            )
             value = f"('{sql_text(origin.prefix)}' || {text})" if origin.prefix else text
-            return value, [(rewritten, "id_read_as_number")]
+            return "null", value, [(_matches(text, ID_AS_NUMBER), "id_read_as_number")]
         case "text":
-            return text, []
+            return "null", text, []
         case "choice":
-            value = f"lower({text})"
             words = ", ".join(f"'{word}'" for word in column.choices)
-            return value, [(f"{value} not in ({words})", "unknown_value")]
+            return f"lower({text})", parsed, [(f"{parsed} not in ({words})", "unknown_value")]
         case "flag":
             yes, no = (", ".join(f"'{word}'" for word in words) for words in (YES, NO))
-            value = (
+            flag = (
                 f"(case when lower({text}) in ({yes}) then true"
                 f" when lower({text}) in ({no}) then false end)"
             )
-            return value, [(f"{value} is null", "not_yes_or_no")]
+            return flag, parsed, [(f"{parsed} is null", "not_yes_or_no")]
         case "integer":
-            cleaned = _number_text(text, declared)
-            value = f"try_cast({_where(cleaned, '[+-]?[0-9]+')} as bigint)"
-            return value, [(f"{value} is null", "not_a_whole_number")]
+            number = _where(_number(text, origin, source, staged), WHOLE)
+            value = f"try_cast({parsed} as bigint)"
+            return number, value, [(f"{value} is null", "not_a_whole_number")]
         case "number":
-            cleaned = _number_text(text, declared)
-            pattern = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
-            value = f"try_cast({_where(cleaned, pattern)} as double)"
-            return value, [(f"{value} is null", "not_a_number")]
+            number = _where(_number(text, origin, source, staged), NUMBER)
+            value = f"try_cast({parsed} as double)"
+            wrong = f"{value} is null or isinf({value})"
+            return number, value, [(f"({wrong})", "not_a_number")]
         case "money":
-            cleaned = _number_text(text, declared)
-            amount = _where(cleaned, "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)")
-            value = f"try_cast({amount} as decimal(18,2))"
-            return value, [
-                (f"{amount} is null", "not_an_amount"),
-                (f"regexp_matches({amount}, '[.][0-9][0-9][0-9]*[1-9]')", "more_than_two_decimals"),
-                (f"{value} is null", "amount_out_of_range"),
-            ]
+            number = _where(_number(text, origin, source, staged), AMOUNT)
+            value = f"try_cast({parsed} as decimal(18,2))"
+            return (
+                number,
+                value,
+                [
+                    (f"{parsed} is null", "not_an_amount"),
+                    (f"regexp_matches({parsed}, '[.][0-9]{{2}}[0-9]*[1-9]')", MORE_DECIMALS),
+                    (f"{value} is null", "amount_out_of_range"),
+                ],
+            )
         case "time" | "day":
-            return _time(column, text, declared)
+            moment = _moment(column, text, origin, source.declared, staged)
+            value = f"cast({parsed} as {column.sql_type})"
+            wrong = f"year({parsed}) not between 1900 and 2200"
+            return (
+                moment,
+                value,
+                [(f"{parsed} is null", "not_a_date"), (wrong, "date_out_of_range")],
+            )
 
 
-def _time(column: Column, text: str, declared: SourceMap) -> tuple[str, list[tuple[str, str]]]:
-    formats = ", ".join(f"'{sql_text(item)}'" for item in declared.date_formats)
-    parsed = f"try_strptime({text}, [{formats}])"
-    zoned = "%z" in declared.date_formats[0]
-    if column.kind == "day":
-        value = f"cast({parsed} as date)"
-    elif zoned:
-        value = f"timezone('UTC', {parsed})"
-    elif declared.timezone == "UTC":
-        value = f"cast({parsed} as timestamp)"
-    else:
-        zone = sql_text(declared.timezone)
-        value = f"timezone('UTC', timezone('{zone}', cast({parsed} as timestamp)))"
-    return value, [
-        (f"{parsed} is null", "not_a_date"),
-        (f"year({parsed}) not between 1900 and 2200", "date_out_of_range"),
-    ]
+def _moment(
+    column: Column, text: str, origin: SourceColumn, declared: SourceMap, staged: Staged
+) -> str:
+    """Write the SQL of a time in UTC, or of a day as it stands in the file."""
+    formats = declared.date_formats
+    if staged.kinds.get(origin.source or "") == "time":
+        formats = STORED_TIMES
+    zoned = [item for item in formats if item.endswith("%z")]
+    local = [item for item in formats if not item.endswith("%z")]
+    is_day = column.kind == "day"
+    parts = []
+    if zoned:
+        instant = _parsed(text, zoned)
+        if is_day:  # the day that was written, wherever the zone would move it
+            written = f"regexp_replace({text}, ' *[+-][0-9][0-9:]*$', '')"
+            bare = _parsed(written, [item.removesuffix("%z").rstrip() for item in zoned])
+            parts.append(f"(case when {instant} is not null then {bare} end)")
+        else:
+            parts.append(f"timezone('UTC', {instant})")
+    if local:
+        wall = f"cast({_parsed(text, local)} as timestamp)"
+        if not is_day and declared.timezone != "UTC":
+            wall = f"timezone('UTC', timezone('{sql_text(declared.timezone)}', {wall}))"
+        parts.append(wall)
+    # without a digit, the engine would take 'infinity' and 'epoch' for dates
+    return f"(case when {_has_digit(text)} then coalesce({', '.join(parts)}, null) end)"
 
 
-def _number_text(text: str, declared: SourceMap) -> str:
-    cleaned = text
-    if declared.thousands:
-        separators = SPACES if declared.thousands in SPACES else (declared.thousands,)
-        for separator in separators:
-            cleaned = f"replace({cleaned}, '{sql_text(separator)}', '')"
-    if declared.decimal == ",":
-        # a point where the map promises a comma is not read at all
-        cleaned = f"replace(replace({cleaned}, '.', '?'), ',', '.')"
-    return cleaned
+def _parsed(text: str, formats: list[str]) -> str:
+    listed = ", ".join(f"'{sql_text(item)}'" for item in formats)
+    return f"try_strptime({text}, [{listed}])"
+
+
+def _has_digit(text: str) -> str:
+    return f"regexp_matches({text}, '[0-9]')"
+
+
+def _number(text: str, origin: SourceColumn, source: LoadedMap, staged: Staged) -> str:
+    return number_sql(text, notation_of(source, origin.source or "", staged.kinds))
+
+
+def _matches(text: str, pattern: str) -> str:
+    return f"regexp_full_match({text}, '{pattern}')"
 
 
 def _where(text: str, pattern: str) -> str:
-    return f"(case when regexp_full_match({text}, '{pattern}') then {text} end)"
+    return f"(case when {_matches(text, pattern)} then {text} end)"

@@ -25,6 +25,9 @@ EntryKind = Literal[
     "plan_registered",
     "arms_assigned",
     "list_exported",
+    "status_changed",
+    "merge_flagged",
+    "audited",
     "decision",
 ]
 
@@ -104,10 +107,11 @@ def head(store: Store) -> str:
 
 
 def verify(store: Store) -> list[str]:
-    """Recompute the chain and the append-only files; give what is wrong, in words (empty: sound).
+    """Recompute the chain, the files and the snapshots; give what is wrong (empty: sound).
 
-    An entry that was altered, removed from the middle or inserted breaks the chain. Assignment
-    files are compared with the hash that the manifest holds.
+    An entry that was altered, removed from the middle or inserted breaks the chain. Every file
+    of every snapshot is compared with the hash that the manifest holds, and every snapshot with
+    the files it was made of.
     """
     wrong: list[str] = []
     with store.manifest() as db:
@@ -126,6 +130,10 @@ def verify(store: Store) -> list[str]:
             wrong.append(f"entry {seq} ({kind} of {subject}) was altered")
         previous = digest
     wrong += [f"the file {name} was altered or is missing" for name in store.altered_files()]
+    wrong += [
+        f"snapshot {number} does not hold the files it was made of"
+        for number in store.altered_snapshots()
+    ]
     return wrong
 
 

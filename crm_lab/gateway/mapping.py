@@ -23,8 +23,10 @@ One YAML file per kind of source file::
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -34,11 +36,16 @@ from pydantic import Field, field_validator, model_validator
 
 from crm_lab.errors import Fault, FileError
 from crm_lab.formats import listing
+from crm_lab.gateway.notation import STRIPPED, THOUSANDS
 from crm_lab.gateway.schema import TABLES, Table, importable_tables
 from crm_lab.gateway.store import file_sha256
 from crm_lab.settings import TimezoneName
 from crm_lab.yaml_files import Declared, place, read_yaml, validate
 
+_DIRECTIVES = tuple(
+    f"%{name}" for name in ("Y", "y", "-y", "m", "-m", "b", "B", "d", "-d", "j", "-j", "a", "A")
+) + tuple(f"%{name}" for name in ("H", "-H", "I", "-I", "M", "-M", "S", "-S", "f", "g", "p", "z"))
+_DAY_AND_MONTH = str.maketrans("dm", "md")
 DEFAULT_DATE_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S")
 
 
@@ -58,7 +65,7 @@ class SourceColumn(Declared):
     """
 
     source: str | None = Field(default=None, alias="from")
-    value: str | None = None
+    value: str | None = Field(default=None, min_length=1)
     values: Mapping[str, str] = Field(default_factory=dict)
     prefix: str = ""
 
@@ -70,7 +77,25 @@ class SourceColumn(Declared):
     @field_validator("source", "value", mode="before")
     @classmethod
     def _as_text(cls, data: Any) -> Any:
-        return str(data) if isinstance(data, (int, float)) else data
+        return _text(data)
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _meanings_as_text(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {str(word).strip(STRIPPED): _text(meaning) for word, meaning in data.items()}
+
+    @field_validator("values")
+    @classmethod
+    def _words_differ(cls, values: Mapping[str, str]) -> Mapping[str, str]:
+        if "" in values:
+            raise ValueError("an empty cell has no word to translate")
+        lowered = [word.lower() for word in values]
+        twice = sorted({word for word in lowered if lowered.count(word) > 1})
+        if twice:
+            raise ValueError(f"{listing(twice)} twice: words are compared without case")
+        return values
 
     @model_validator(mode="after")
     def _one_origin(self) -> SourceColumn:
@@ -135,26 +160,55 @@ class SourceMap(Declared):
     @classmethod
     def _known_encoding(cls, name: str) -> str:
         try:
-            codecs.lookup(name)
-        except LookupError:
+            is_read = codecs.lookup(name).name == "utf-8-sig" or "a,\n".encode(name) == b"a,\n"
+        except (LookupError, ValueError):
             raise ValueError(
                 f"unknown encoding '{name}'; use utf-8, utf-8-sig or cp1251, say"
             ) from None
+        if not is_read:
+            raise ValueError(f"the encoding '{name}' is not read; save the file as 'CSV UTF-8'")
         return name
+
+    @field_validator("delimiter")
+    @classmethod
+    def _can_delimit(cls, sign: str) -> str:
+        if sign.isalnum() or sign in '"\r\n+-':
+            raise ValueError(f"{sign!r} cannot separate fields")
+        return sign
+
+    @field_validator("thousands")
+    @classmethod
+    def _can_separate(cls, sign: str) -> str:
+        if sign not in THOUSANDS:
+            raise ValueError(
+                f"{sign!r} does not separate thousands; use a space, '.', ',' or \"'\""
+            )
+        return sign
 
     @field_validator("date_formats")
     @classmethod
     def _formats_agree(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
-        if not formats or any("%" not in item for item in formats):
+        if not formats:
             raise ValueError('write formats such as "%d.%m.%Y"')
-        if len({"%z" in item for item in formats}) > 1:
-            raise ValueError("either every format carries a zone (%z) or none does")
+        for item in formats:
+            _check_format(item)
+        swapped = {item.translate(_DAY_AND_MONTH) for item in formats}
+        confused = sorted(item for item in formats if item in swapped and "%d" in item)
+        if confused:
+            raise ValueError(
+                f"{listing(confused)} cannot stand together: 05/03 would be read as either day"
+            )
         return formats
 
     @model_validator(mode="after")
     def _separators_differ(self) -> SourceMap:
         if self.thousands and self.thousands == self.decimal:
             raise ValueError("'thousands' and 'decimal' are the same character")
+        says_utc = [item for item in self.date_formats if item.endswith("Z") and "%Z" not in item]
+        if says_utc and self.timezone != "UTC":
+            raise ValueError(
+                f"times written as {listing(says_utc)} are UTC, and 'timezone' is {self.timezone}"
+            )
         return self
 
 
@@ -211,10 +265,13 @@ def load_map(path: Path) -> LoadedMap:
         for column in table.columns
         if column.required and column.name not in declared.columns
     ]
-    if declared.create_customers and "customer_id" not in declared.columns:
+    faults += _column_faults(declared, table, path, data)
+    if declared.create_customers and not _names_customers(declared, table):
         faults.append(
             Fault(
-                found="create_customers is set, but no customer_id is mapped",
+                found="create_customers is set, but no customer_id is mapped"
+                if "customer_id" not in declared.columns
+                else f"create_customers is set, but {table.name} makes its customers itself",
                 where=place(path, data, ("create_customers",)),
             )
         )
@@ -223,11 +280,66 @@ def load_map(path: Path) -> LoadedMap:
     return LoadedMap(path=path, sha256=file_sha256(path), declared=declared, table=table)
 
 
+def _column_faults(declared: SourceMap, table: Table, path: Path, data: Any) -> list[Fault]:
+    """Find origins that their column cannot have: prefixes, and words outside a closed list."""
+    faults = []
+    for name, origin in declared.columns.items():
+        column = table.by_name.get(name)
+        if column is None:
+            continue
+        if origin.prefix and column.kind != "id":
+            faults.append(
+                Fault(
+                    found=f"a prefix on '{name}', which is no id",
+                    where=place(path, data, ("columns", name)),
+                )
+            )
+        said = [*origin.values.values(), *([origin.value] if origin.value is not None else [])]
+        unknown = [word for word in said if column.choices and word.lower() not in column.choices]
+        if unknown:
+            faults.append(
+                Fault(
+                    found=f"{listing(unknown)} is not a value of {table.name}.{name}",
+                    expected=f"one of {listing(column.choices, limit=30)}",
+                    where=place(path, data, ("columns", name)),
+                )
+            )
+    return faults
+
+
+def _names_customers(declared: SourceMap, table: Table) -> bool:
+    column = table.by_name.get("customer_id")
+    return column is not None and bool(column.references) and column.name in declared.columns
+
+
 def load_maps(folder: Path) -> list[LoadedMap]:
     """Read every map of a folder, in the order in which their tables refer to each other."""
     order = importable_tables()
     maps = [load_map(path) for path in sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")])]
     return sorted(maps, key=lambda item: (order.index(item.table.name), item.path.name))
+
+
+def _text(data: Any) -> Any:
+    """Take numbers, days and yes/no, which YAML reads as such, as the text they were."""
+    if isinstance(data, (int, float)):
+        return str(data)
+    return data.isoformat() if isinstance(data, date) else data
+
+
+def _check_format(item: str) -> None:
+    directives = re.findall("%(-?.)", item)
+    unknown = sorted({f"%{name}" for name in directives} - set(_DIRECTIVES))
+    if unknown:
+        raise ValueError(
+            f"{listing(unknown)} in '{item}' is not read; a zone is written %z"
+            if "%Z" in unknown
+            else f"{listing(unknown)} in '{item}' is not read;"
+            f" known: {listing(_DIRECTIVES, limit=40)}"
+        )
+    if not {"Y", "y", "-y"} & set(directives):
+        raise ValueError(f"'{item}' has no year; write a format such as \"%d.%m.%Y\"")
+    if "%z" in item and not item.endswith("%z"):
+        raise ValueError(f"the zone in '{item}' must stand at the end")
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:

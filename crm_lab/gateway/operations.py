@@ -28,6 +28,11 @@ def bucket_expression(salt: str, column: str) -> str:
     )
 
 
+def hash_expression(salt: str, column: str) -> str:
+    """Write the whole 32-bit hash behind a bucket, for draws that rank instead of cutting."""
+    return f"cast('0x' || substr(sha256('{sql_text(salt)}:' || {column}), 1, 8) as bigint)"
+
+
 def moment(value: datetime) -> str:
     """Write a moment (UTC, without zone) as a SQL literal."""
     if value.tzinfo is not None:
@@ -98,17 +103,25 @@ def monthly_base(zone: str) -> str:
 def reachability(channel: str, as_of: datetime) -> str:
     """One row per customer known at ``as_of``: address, consent, suppression, ``eligible``.
 
-    The last consent event for advertising counts (for this channel or for all); a suppression
-    counts from its start to its end, for the customer or for the address.
+    The last consent event for advertising counts (for this channel or for all); of two at the
+    same moment, the one that takes consent away. A suppression counts from its start to its end,
+    for the customer, or for an address of this channel and everybody who shares it. Of several
+    addresses that work, the primary one is taken.
     """
     now = moment(as_of)
     name = sql_text(channel)
     return f"""
         with address as (
-            select customer_id, min(contact_point_id) as contact_point_id
-            from contact_point
-            where channel = '{name}' and status in ('valid', 'unknown')
-            group by customer_id
+            select customer_id, contact_point_id
+            from (
+                select customer_id, contact_point_id, row_number() over (
+                    partition by customer_id
+                    order by coalesce(is_primary, false) desc, contact_point_id
+                ) as place
+                from contact_point
+                where channel = '{name}' and coalesce(status, 'unknown') in ('valid', 'unknown')
+            ) as ranked
+            where place = 1
         ),
         any_address as (
             select distinct customer_id from contact_point where channel = '{name}'
@@ -117,7 +130,9 @@ def reachability(channel: str, as_of: datetime) -> str:
             select customer_id, action
             from (
                 select customer_id, action, row_number() over (
-                    partition by customer_id order by "at" desc, consent_event_id desc
+                    partition by customer_id
+                    order by "at" desc, case when action = 'granted' then 1 else 0 end,
+                             consent_event_id desc
                 ) as latest
                 from consent_event
                 where purpose = 'advertising' and "at" <= {now}
@@ -125,12 +140,20 @@ def reachability(channel: str, as_of: datetime) -> str:
             ) as ranked
             where latest = 1
         ),
+        suppression_now as (
+            select customer_id, contact_point_id from suppression
+            where from_at <= {now} and (to_at is null or to_at > {now})
+              and (channel is null or channel = '{name}')
+        ),
         suppressed as (
-            select coalesce(s.customer_id, c.customer_id) as customer_id
-            from suppression as s
-            left join contact_point as c on c.contact_point_id = s.contact_point_id
-            where s.from_at <= {now} and (s.to_at is null or s.to_at > {now})
-              and (s.channel is null or s.channel = '{name}')
+            select customer_id from suppression_now where customer_id is not null
+            union
+            select shared.customer_id
+            from suppression_now as s
+            join contact_point as c on c.contact_point_id = s.contact_point_id
+            join contact_point as shared
+              on shared.channel = c.channel and lower(shared.address) = lower(c.address)
+            where c.channel = '{name}'
         ),
         judged as (
             select
@@ -161,7 +184,7 @@ def reachability(channel: str, as_of: datetime) -> str:
 def assigned(scope: str) -> str:
     """Select the customers assigned under ``scope`` with their variant, as a population."""
     return (
-        "select customer_id, variant, assigned_at from assignment"
+        "select customer_id, unit_id, variant, assigned_at from assignment"
         f" where scope = '{sql_text(scope)}'"
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 
 import duckdb
 import pandas as pd
 
-from crm_lab.gateway.imports import scan
+from crm_lab.errors import StoreError
 from crm_lab.gateway.schema import TABLES
-from crm_lab.gateway.store import Snapshot, Store
+from crm_lab.gateway.store import Snapshot, Store, scan
 
 
 class Reader:
@@ -24,15 +25,28 @@ class Reader:
         Where the files lie.
     snapshot_id : int, optional
         Which snapshot; by default the latest.
+
+    Raises
+    ------
+    StoreError
+        There is no such snapshot, or a file of it is gone or broken.
     """
 
     def __init__(self, store: Store, snapshot_id: int | None = None) -> None:
         self.store = store
         self.snapshot: Snapshot = store.snapshot(snapshot_id)
         self.engine: duckdb.DuckDBPyConnection = store.engine()
-        for table in TABLES:
-            files = [str(file.path) for file in store.files(table, self.snapshot.snapshot_id)]
-            self.engine.execute(f'create view "{table}" as {scan(table, files)}')
+        try:
+            for table in TABLES:
+                files = store.files(table, self.snapshot.snapshot_id)
+                self.engine.execute(f'create view "{table}" as {scan(table, files)}')
+        except duckdb.Error as problem:
+            self.engine.close()
+            raise StoreError(
+                f"a data file cannot be read ({str(problem).splitlines()[0]})",
+                where=str(store.folder),
+                remedy="restore the gateway folder from its copy",
+            ) from None
 
     def frame(self, query: str) -> pd.DataFrame:
         """Run one query of :mod:`crm_lab.gateway.operations` and give its rows as a frame."""
@@ -50,6 +64,17 @@ class Reader:
         """Run a query that gives one whole number, and give it; 0 when it gives none."""
         row = self.engine.execute(query).fetchone()
         return int(row[0]) if row is not None and row[0] is not None else 0
+
+    def temporary(self, name: str, query: str) -> None:
+        """Make (or make anew) a temporary table of this reader from a query."""
+        self.engine.execute(f'create or replace temp table "{name}" as {query}')
+
+    def temporary_frame(self, name: str, frame: pd.DataFrame, types: Mapping[str, str]) -> None:
+        """Make a temporary table of this reader from a frame, with the SQL types given."""
+        self.engine.register("given_frame", frame)
+        columns = ", ".join(f'cast("{key}" as {kind}) as "{key}"' for key, kind in types.items())
+        self.temporary(name, f"select {columns} from given_frame")
+        self.engine.unregister("given_frame")
 
     def count(self, relation: str) -> int:
         """Count the rows of a table, a view or a temporary table."""

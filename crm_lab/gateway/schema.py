@@ -187,6 +187,18 @@ TABLES: dict[str, Table] = {
             ),
         ),
         Table(
+            name="identity_merge",
+            about="two ids that turned out to be one customer; the past is not rewritten",
+            key=("merge_id",),
+            columns=(
+                _id("merge_id"),
+                _id("kept_id", references="customer"),
+                _id("merged_id", references="customer"),
+                _text("rule", "what showed it: e-mail, phone, a clerk"),
+                _time("merged_at", required=True),
+            ),
+        ),
+        Table(
             name="contact_point",
             about="addresses under which a customer can be reached",
             key=("contact_point_id",),
@@ -399,9 +411,25 @@ TABLES: dict[str, Table] = {
             columns=(
                 _id("scope", about="'epoch:…' of the control group or 'experiment:…'"),
                 _id("customer_id", references="customer"),
+                _id("unit_id", about="the customer, or everybody who shares a contact"),
                 _text("variant"),
                 _integer("bucket"),
+                _text("stratum"),
+                _choice("rule", "hash", "stratum", "inherited", "upload"),
                 _time("assigned_at", required=True),
+            ),
+        ),
+        Table(
+            name="eligibility",
+            about="why each customer was or was not eligible when a control group was drawn",
+            key=("scope", "drawn_at", "customer_id"),
+            append_only=True,
+            importable=False,
+            columns=(
+                _id("scope"),
+                _CUSTOMER,
+                _time("drawn_at", required=True),
+                _text("obstacle", "empty: eligible"),
             ),
         ),
     )

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 import duckdb
 
 from crm_lab.errors import FileError
 from crm_lab.formats import listing
-from crm_lab.gateway.mapping import LoadedMap, SourceMap
+from crm_lab.gateway.decoding import DecodedLines
+from crm_lab.gateway.mapping import LoadedMap
+from crm_lab.gateway.notation import EXACT, STRIPPED, Notation, amount_of
 from crm_lab.gateway.store import quoted, sql_text
 
 STAGED = "staged"
 ROW_NO = "row_no"
-SPACES = (" ", "\u00a0", "\u202f", "\u2009")
 WRONG_WIDTH = "wrong_number_of_fields"
 FIELD_LIMIT = 1_000_000
+StoredKind = Literal["text", "number", "time"]
 
 
 @dataclass(slots=True)
@@ -45,6 +48,8 @@ class Staged:
         Records with too few or too many fields; they never reach the engine.
     amount_ragged : Decimal
         What of ``amount_in`` stands in those records.
+    kinds : mapping
+        How a Parquet file stores each column; a column of a CSV file is text.
     """
 
     columns: tuple[str, ...]
@@ -52,6 +57,7 @@ class Staged:
     amount_in: Decimal | None = None
     ragged: list[tuple[int, str]] = field(default_factory=list)
     amount_ragged: Decimal = Decimal(0)
+    kinds: dict[str, StoredKind] = field(default_factory=dict)
 
 
 def stage_file(
@@ -91,23 +97,29 @@ def stage_file(
     return _stage_csv(engine, source, file, working_folder, advance)
 
 
-def money_text(text: str, declared: SourceMap) -> Decimal | None:
-    """Read one amount as the map says it is written; None when it is not an amount."""
-    cleaned = text.strip()
-    if declared.thousands:
-        separators = SPACES if declared.thousands in SPACES else (declared.thousands,)
-        for separator in separators:
-            cleaned = cleaned.replace(separator, "")
-    if declared.decimal == ",":
-        if "." in cleaned:
-            return None
-        cleaned = cleaned.replace(",", ".")
-    if not cleaned or not set(cleaned) <= set("+-.0123456789"):
+def notation_of(source: LoadedMap, column: str, kinds: Mapping[str, StoredKind]) -> Notation:
+    """Say how a source column writes numbers: as the map declares, or plainly if stored as such."""
+    if kinds.get(column) == "number":
+        return Notation()
+    return Notation(decimal=source.declared.decimal, thousands=source.declared.thousands)
+
+
+def amount_reader(
+    source: LoadedMap, kinds: Mapping[str, StoredKind]
+) -> Callable[[str], Decimal] | None:
+    """Give the reader of the table's money column, 0 for what is no amount; None without one."""
+    column = source.declared.columns.get(source.table.money)
+    if column is None or column.source is None:
         return None
-    try:
-        return Decimal(cleaned)
-    except InvalidOperation:
-        return None
+    notation = notation_of(source, column.source, kinds)
+    meanings = {word.lower(): meaning for word, meaning in column.values.items()}
+
+    @lru_cache(maxsize=100_000)
+    def read(text: str) -> Decimal:
+        said = meanings.get(text.strip(STRIPPED).lower(), text) if meanings else text
+        return amount_of(said, notation) or Decimal(0)
+
+    return read
 
 
 def _stage_csv(
@@ -119,7 +131,7 @@ def _stage_csv(
 ) -> Staged:
     clean = working_folder / "staged.csv"
     with file.open("rb") as raw, clean.open("w", encoding="utf-8", newline="") as out:
-        text = _Decoded(raw, file=file, encoding=_encoding(source.declared), advance=advance)
+        text = DecodedLines(raw, file=file, encoding=source.declared.encoding, advance=advance)
         csv.field_size_limit(FIELD_LIMIT)
         reader = csv.reader(text, delimiter=source.declared.delimiter, strict=True)
         try:
@@ -133,12 +145,20 @@ def _stage_csv(
             ) from None
     names = (ROW_NO, *(f"c{index}" for index in range(len(staged.columns))))
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    engine.execute(
-        f"create temp table {STAGED} as select cast({ROW_NO} as bigint) as {ROW_NO},"
-        f" * exclude ({ROW_NO}) from read_csv('{sql_text(str(clean))}', auto_detect = false,"
-        f" header = false, columns = {{{types}}}, delim = ',', quote = '\"', escape = '\"',"
-        f" parallel = false, max_line_size = {FIELD_LIMIT * 4}, strict_mode = true)"
-    )
+    try:
+        engine.execute(
+            f"create temp table {STAGED} as select cast({ROW_NO} as bigint) as {ROW_NO},"
+            f" * exclude ({ROW_NO}) from read_csv('{sql_text(str(clean))}', auto_detect = false,"
+            f" header = false, columns = {{{types}}}, delim = ',', quote = '\"', escape = '\"',"
+            f" parallel = false, max_line_size = {FIELD_LIMIT * 4}, strict_mode = true,"
+            " new_line = '\\n', hive_partitioning = false)"
+        )
+    except duckdb.Error as problem:
+        raise FileError(
+            f"a record cannot be read ({str(problem).splitlines()[0]})",
+            expected=f"records of fewer than {FIELD_LIMIT:,} characters",
+            where=str(file),
+        ) from None
     return staged
 
 
@@ -149,6 +169,7 @@ def _copy_records(
     if header is None:
         raise FileError("the file is empty", expected="a header and rows", where=str(file))
     staged = Staged(columns=_check_header([name.strip() for name in header], source, file))
+    read_amount = amount_reader(source, {})
     money_at = _money_position(source, staged.columns)
     total = Decimal(0)
     write = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow
@@ -159,23 +180,25 @@ def _copy_records(
             continue
         row_no += 1
         amount = Decimal(0)
-        if money_at is not None and money_at < len(record):
-            amount = money_text(record[money_at], source.declared) or amount
-        total += amount
+        if read_amount is not None and money_at < len(record):
+            amount = read_amount(record[money_at])
+            total = EXACT.add(total, amount)
         if len(record) == width:
             write([row_no, *record])
         else:
             staged.ragged.append((row_no, json.dumps(record, ensure_ascii=False)))
-            staged.amount_ragged += amount
+            staged.amount_ragged = EXACT.add(staged.amount_ragged, amount)
     if row_no == 0:
         raise FileError("the file has a header and no rows", where=str(file))
     staged.rows_in = row_no
-    staged.amount_in = None if money_at is None else total
+    staged.amount_in = None if read_amount is None else total
     return staged
 
 
 def _stage_parquet(engine: duckdb.DuckDBPyConnection, source: LoadedMap, file: Path) -> Staged:
-    scan = f"read_parquet('{sql_text(str(file))}', file_row_number = true)"
+    scan = (
+        f"read_parquet('{sql_text(str(file))}', file_row_number = true, hive_partitioning = false)"
+    )
     try:
         described = engine.execute(f"describe select * exclude (file_row_number) from {scan}")
     except duckdb.Error as problem:
@@ -186,7 +209,7 @@ def _stage_parquet(engine: duckdb.DuckDBPyConnection, source: LoadedMap, file: P
     for target, column in source.declared.columns.items():
         if source.table.by_name[target].kind == "id" and column.source is not None:
             found = types[column.source]
-            if found in ("DOUBLE", "FLOAT") or found.startswith("DECIMAL"):
+            if _has_decimals(found):
                 raise FileError(
                     f"the id column '{column.source}' is stored as {found}",
                     expected="text or whole numbers",
@@ -194,29 +217,48 @@ def _stage_parquet(engine: duckdb.DuckDBPyConnection, source: LoadedMap, file: P
                     remedy="write the ids as text where the file is made: as numbers with"
                     " decimals they have already lost leading zeros or digits",
                 )
+    kinds = {name: _stored_kind(kind) for name, kind in types.items()}
     renamed = ", ".join(
-        f'cast("{name.replace(chr(34), chr(34) * 2)}" as varchar) as c{index}'
-        for index, name in enumerate(columns)
+        f"{_as_text(quoted([name]), types[name])} as c{index}" for index, name in enumerate(columns)
     )
     engine.execute(
         f"create temp table {STAGED} as"
         f" select file_row_number + 1 as {ROW_NO}, {renamed} from {scan}"
     )
-    staged = Staged(columns=columns)
+    staged = Staged(columns=columns, kinds=kinds)
     counted = engine.execute(
         f"select sum(num_rows) from parquet_file_metadata('{sql_text(str(file))}')"
     ).fetchone()
     staged.rows_in = int(counted[0]) if counted else 0
     if staged.rows_in == 0:
         raise FileError("the file has no rows", where=str(file))
-    money_at = _money_position(source, columns)
-    if money_at is not None:
-        values = engine.execute(f"select c{money_at} from {STAGED}").fetchall()
-        staged.amount_in = sum(
-            (money_text(value, source.declared) or Decimal(0) for (value,) in values if value),
-            Decimal(0),
-        )
+    read_amount = amount_reader(source, kinds)
+    if read_amount is not None:
+        money = f"c{_money_position(source, columns)}"
+        amounts = engine.execute(
+            f"select {money}, count(*) from {STAGED} where {money} is not null group by 1"
+        ).fetchall()
+        staged.amount_in = Decimal(0)
+        for text, times in amounts:
+            staged.amount_in = EXACT.fma(read_amount(text), times, staged.amount_in)
     return staged
+
+
+def _has_decimals(kind: str) -> bool:
+    return kind in ("DOUBLE", "FLOAT") or (kind.startswith("DECIMAL") and not kind.endswith(",0)"))
+
+
+def _stored_kind(kind: str) -> StoredKind:
+    if kind.startswith(("DATE", "TIMESTAMP")):
+        return "time"
+    is_number = _has_decimals(kind) or kind.startswith("DECIMAL") or kind.endswith("INT")
+    return "number" if is_number or kind == "INTEGER" or kind == "UINTEGER" else "text"
+
+
+def _as_text(column: str, kind: str) -> str:
+    if kind == "TIMESTAMP_NS":  # more digits than any format reads
+        return f"cast(cast({column} as timestamp) as varchar)"
+    return f"cast({column} as varchar)"
 
 
 def _check_header(header: list[str], source: LoadedMap, file: Path) -> tuple[str, ...]:
@@ -237,74 +279,10 @@ def _check_header(header: list[str], source: LoadedMap, file: Path) -> tuple[str
     return tuple(header)
 
 
-def _money_position(source: LoadedMap, columns: tuple[str, ...]) -> int | None:
-    column = source.declared.columns.get(source.table.money) if source.table.money else None
-    return columns.index(column.source) if column and column.source else None
-
-
-def _encoding(declared: SourceMap) -> str:
-    return "utf-8-sig" if declared.encoding.lower() in ("utf-8", "utf8") else declared.encoding
-
-
-class _Decoded(Iterator[str]):
-    """Lines of a file, decoded strictly; a wrong byte is reported with its place."""
-
-    def __init__(
-        self,
-        raw: Iterator[bytes],
-        *,
-        file: Path,
-        encoding: str,
-        advance: Callable[[int], None],
-    ) -> None:
-        self._raw = raw
-        self._file = file
-        self._encoding = encoding
-        self._advance = advance
-        self._line = 0
-        self._single_byte_lines = (
-            not encoding.lower()
-            .replace("_", "-")
-            .startswith(("utf-16", "utf-32", "utf16", "utf32"))
-        )
-        if not self._single_byte_lines:
-            raise FileError(
-                f"the encoding {encoding} is not read",
-                expected="utf-8 or an 8-bit encoding such as cp1251",
-                where=str(file),
-                remedy="save the file as 'CSV UTF-8'",
-            )
-
-    def __next__(self) -> str:
-        line = next(self._raw)
-        self._line += 1
-        self._advance(len(line))
-        try:
-            text = line.decode(self._encoding if self._line == 1 else self._later())
-        except UnicodeDecodeError as problem:
-            raise FileError(
-                f"byte {problem.start} of line {self._line} is not {self._encoding}",
-                where=str(self._file),
-                remedy=self._advice(line),
-            ) from None
-        if "\x00" in text:
-            raise FileError(
-                f"line {self._line} holds a zero byte",
-                expected="a text file",
-                where=str(self._file),
-                remedy="the file may be UTF-16 or an Excel file: save it as 'CSV UTF-8'",
-            )
-        return text
-
-    def _later(self) -> str:
-        return "utf-8" if self._encoding == "utf-8-sig" else self._encoding
-
-    def _advice(self, line: bytes) -> str:
-        try:
-            sample = line.decode("cp1251").strip()[:60]
-        except UnicodeDecodeError:
-            return "find out the encoding of the file and write it into the map"
-        return f"if this reads well, write 'encoding: cp1251' into the map: {sample}"
+def _money_position(source: LoadedMap, columns: tuple[str, ...]) -> int:
+    """Give the place of the money column; past every record when there is none."""
+    column = source.declared.columns.get(source.table.money)
+    return columns.index(column.source) if column and column.source else len(columns)
 
 
 def staged_columns(columns: tuple[str, ...]) -> dict[str, str]:

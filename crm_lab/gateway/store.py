@@ -13,7 +13,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
+import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,95 +26,16 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from crm_lab.errors import BusyError, StoreError
+from crm_lab.gateway.manifest import STORE_VERSION, create_manifest
 from crm_lab.gateway.schema import TABLES
 
-STORE_VERSION = "1"
 MANIFEST_NAME = "manifest.sqlite"
 FACTS_FOLDER = "facts"
+SPILL_FOLDER = "spill"
+WORKING_PREFIX = ".import-"
+STALE_SPILL_SECONDS = 24 * 3600
 SMALL_FILE_ROWS = 100_000
 MANY_SMALL_FILES = 24
-
-_TABLES_SQL = """
-create table meta (key text primary key, value text not null) strict;
-create table snapshot (
-    snapshot_id integer primary key,
-    created_at text not null,
-    reason text not null,
-    digest text not null
-) strict;
-create table data_file (
-    file_id integer primary key,
-    table_name text not null,
-    path text not null,
-    rows integer not null check (rows > 0),
-    sha256 text not null,
-    append_only integer not null,
-    added_in integer not null references snapshot,
-    removed_in integer references snapshot
-) strict;
-create index data_file_by_table on data_file (table_name, added_in, removed_in);
-create table import_batch (
-    batch_no integer primary key,
-    import_batch_id text not null,
-    status text not null check (status in ('ok', 'partial', 'failed')),
-    table_name text not null,
-    source_system text not null,
-    file_name text not null,
-    file_format text not null,
-    file_sha256 text not null,
-    map_name text not null,
-    map_sha256 text not null,
-    started_at text not null,
-    finished_at text not null,
-    rows_in integer not null,
-    rows_loaded integer not null,
-    rows_inserted integer not null,
-    rows_updated integer not null,
-    rows_unchanged integer not null,
-    rows_rejected integer not null,
-    amount_in text,
-    amount_loaded text,
-    amount_rejected text,
-    message text not null default ''
-) strict;
-create unique index import_batch_once on import_batch (import_batch_id) where status <> 'failed';
-create table rejected_row (
-    batch_no integer not null references import_batch,
-    row_no integer not null,
-    table_name text not null,
-    column_name text not null,
-    reason text not null,
-    raw_json text not null,
-    primary key (batch_no, row_no)
-) strict, without rowid;
-create table ledger (
-    seq integer primary key,
-    at text not null,
-    kind text not null,
-    subject text not null,
-    payload text not null,
-    prev_digest text not null,
-    digest text not null
-) strict;
-"""
-
-_NEVER_CHANGED = ("ledger", "snapshot", "import_batch", "rejected_row")
-
-_FILE_TRIGGERS_SQL = """
-create trigger data_file_kept before delete on data_file
-begin select raise(abort, 'data_file is append-only'); end;
-create trigger data_file_frozen before update on data_file
-when old.removed_in is not null
-  or old.append_only = 1
-  or new.file_id is not old.file_id
-  or new.table_name is not old.table_name
-  or new.path is not old.path
-  or new.rows is not old.rows
-  or new.sha256 is not old.sha256
-  or new.append_only is not old.append_only
-  or new.added_in is not old.added_in
-begin select raise(abort, 'data_file is append-only'); end;
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +112,10 @@ class Store:
             (folder / FACTS_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise StoreError(f"cannot be written ({problem.strerror})", where=str(folder)) from None
-        with store.write_lock("creating the gateway"):
-            if not store._manifest.exists():
-                store._create_manifest()
+        if not store._manifest.exists():
+            with store.write_lock("creating the gateway"):
+                if not store._manifest.exists():
+                    store._create_manifest()
         return cls.open(folder, threads=threads)
 
     @classmethod
@@ -264,11 +189,17 @@ class Store:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            holder = note.read_text("utf-8") if note.exists() else "another process"
+            holder = "another process"
+            with contextlib.suppress(OSError):  # it may be finishing just now
+                holder = note.read_text("utf-8") or holder
             raise BusyError(
                 f"the gateway is being written by {holder}",
                 where=str(self.folder),
                 remedy="wait until it has finished and try again; nothing was changed",
+            ) from None
+        except OSError as problem:
+            raise StoreError(
+                f"cannot be written ({problem.strerror})", where=str(self.folder)
             ) from None
         try:
             note.write_text(
@@ -276,7 +207,7 @@ class Store:
                 "utf-8",
             )
             if self._manifest.exists():
-                self._remove_orphans()
+                self._remove_leftovers()
             yield
         finally:
             note.unlink(missing_ok=True)
@@ -321,14 +252,24 @@ class Store:
         ]
 
     def engine(self) -> duckdb.DuckDBPyConnection:
-        """Give a fresh in-process query engine with nothing in it, in UTC."""
-        spill = self.folder / "spill"
+        """Give a fresh in-process query engine with nothing in it, in UTC.
+
+        What does not fit into memory goes to a folder of its own, which the engine makes when it
+        needs it and removes when it is closed: two engines that share such a folder overwrite
+        each other's pages.
+        """
+        spill = self.folder / SPILL_FOLDER
+        spill.mkdir(exist_ok=True)
         engine = duckdb.connect(
             ":memory:",
-            config={"threads": self.threads, "temp_directory": str(spill)},
+            config={
+                "threads": self.threads,
+                "temp_directory": str(spill / f"{os.getpid()}-{secrets.token_hex(6)}"),
+                "autoinstall_known_extensions": False,
+            },
         )
         engine.execute("set TimeZone = 'UTC'")
-        engine.execute("set preserve_insertion_order = true")
+        # the engine's own progress bar stays as it is: in a notebook it cannot even be turned off
         return engine
 
     def write_file(self, engine: duckdb.DuckDBPyConnection, table: str, query: str) -> DataFile:
@@ -403,14 +344,30 @@ class Store:
                 within(db)
         return self.snapshot(new_id)
 
-    def altered_files(self, snapshot_id: int | None = None) -> list[str]:
-        """Name the files whose content is not what the manifest says, or that are gone."""
-        chosen = self.snapshot(snapshot_id).snapshot_id
-        listed = [file for table in TABLES for file in self.files(table, chosen)]
+    def altered_files(self) -> list[str]:
+        """Name the files, of any snapshot, whose content is not as listed, or that are gone."""
+        with self.manifest() as db:
+            rows = db.execute("select distinct path, sha256 from data_file order by path")
+            listed = [(str(name), str(sha256)) for name, sha256 in rows]
         return [
-            file.path.relative_to(self.folder).as_posix()
-            for file in listed
-            if not file.path.is_file() or file_sha256(file.path) != file.sha256
+            name
+            for name, sha256 in listed
+            if not (self.folder / name).is_file() or file_sha256(self.folder / name) != sha256
+        ]
+
+    def altered_snapshots(self) -> list[int]:
+        """Name the snapshots whose listed files are not those that they were made of."""
+        with self.manifest() as db:
+            made = db.execute("select snapshot_id, digest from snapshot order by 1").fetchall()
+            files = db.execute(
+                "select added_in, coalesce(removed_in, ?), table_name, sha256 from data_file",
+                (made[-1][0] + 1 if made else 0,),
+            ).fetchall()
+        return [
+            int(number)
+            for number, digest in made
+            if digest
+            != _digest_of([(table, sha) for since, to, table, sha in files if since <= number < to])
         ]
 
     def _digest_after(
@@ -420,39 +377,32 @@ class Store:
         current = db.execute(
             "select file_id, table_name, sha256 from data_file where removed_in is null"
         ).fetchall()
-        lines = [f"{table} {sha}" for file_id, table, sha in current if file_id not in gone]
-        lines += [f"{file.table} {file.sha256}" for file in add if file.rows]
-        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        parts = [(table, sha) for file_id, table, sha in current if file_id not in gone]
+        return _digest_of(parts + [(file.table, file.sha256) for file in add if file.rows])
 
     def _create_manifest(self) -> None:
         building = self._manifest.with_suffix(".creating")
         building.unlink(missing_ok=True)
-        db = sqlite3.connect(building, isolation_level=None)
-        try:
-            db.executescript(_TABLES_SQL + _FILE_TRIGGERS_SQL)
-            for table in _NEVER_CHANGED:
-                for action in ("update", "delete"):
-                    db.execute(
-                        f"create trigger {table}_no_{action} before {action} on {table}"
-                        f" begin select raise(abort, '{table} is append-only'); end"
-                    )
-            db.execute("insert into meta values ('version', ?)", (STORE_VERSION,))
-            empty = hashlib.sha256(b"").hexdigest()
-            db.execute(
-                "insert into snapshot values (0, ?, 'created', ?)", (utc_now().isoformat(), empty)
-            )
-        finally:
-            db.close()
+        create_manifest(building)
         _sync(building)
         building.replace(self._manifest)
+        _sync(self.folder)
 
-    def _remove_orphans(self) -> None:
-        """Remove files that no manifest lists; only the holder of the lock may."""
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process left behind; only the holder of the lock may."""
         with self.manifest() as db:
             listed = {row[0] for row in db.execute("select path from data_file")}
         for path in (self.folder / FACTS_FOLDER).rglob("*"):
             if path.is_file() and path.relative_to(self.folder).as_posix() not in listed:
                 path.unlink()
+        for path in self.folder.glob(f"{WORKING_PREFIX}*"):
+            shutil.rmtree(path, ignore_errors=True)
+        # an engine that reads may be at work in its folder, so only old ones go
+        before = time.time() - STALE_SPILL_SECONDS
+        for path in (self.folder / SPILL_FOLDER).glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # its engine may remove it just now
+                if path.stat().st_mtime < before:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def utc_now() -> datetime:
@@ -466,6 +416,26 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def scan(table: str, files: Sequence[DataFile], *, numbered: bool = False) -> str:
+    """Write the SELECT over a table's files; without files, one that gives no rows.
+
+    With ``numbered``, a column ``file_no`` tells the position of the row's file in ``files``.
+    """
+    if not files:
+        parts = [f'cast(null as {kind}) as "{name}"' for name, kind in TABLES[table].stored_columns]
+        parts += ["cast(null as integer) as file_no"] if numbered else []
+        return f"select {', '.join(parts)} where false"
+    # no partitions are read out of folder names such as "shop=1"
+    if numbered:
+        return " union all ".join(
+            f"select *, {number} as file_no from"
+            f" read_parquet('{sql_text(str(file.path))}', hive_partitioning = false)"
+            for number, file in enumerate(files)
+        )
+    listed = ", ".join(f"'{sql_text(str(file.path))}'" for file in files)
+    return f"select * from read_parquet([{listed}], hive_partitioning = false)"
+
+
 def sql_text(value: str) -> str:
     """Escape a text that stands between single quotes in SQL."""
     return value.replace("'", "''")
@@ -473,7 +443,12 @@ def sql_text(value: str) -> str:
 
 def quoted(names: Sequence[str]) -> str:
     """Write column names for SQL, each in double quotes."""
-    return ", ".join(f'"{name}"' for name in names)
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _digest_of(files: Sequence[tuple[str, str]]) -> str:
+    lines = sorted(f"{table} {sha256}" for table, sha256 in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -8,12 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from crm_lab.experiments.calibration import Calibration
-from crm_lab.experiments.control_group import (
-    BALANCE_LIMIT,
-    ControlGroupStatus,
-    HoldoutOutlook,
-)
-from crm_lab.experiments.plan import PlanPreview, PowerTable
+from crm_lab.experiments.control_group import BALANCE_LIMIT, ControlGroupStatus
+from crm_lab.experiments.outlook import HoldoutOutlook
+from crm_lab.experiments.preview import PlanPreview, PowerTable
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 
 

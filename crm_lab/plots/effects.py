@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from crm_lab.experiments.analysis import ExperimentResult
+from crm_lab.experiments.results import ExperimentResult
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 
 

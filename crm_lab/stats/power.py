@@ -4,7 +4,8 @@ References
 ----------
 Fleiss, J. L., Levin, B., Paik, M. C. (2003), "Statistical methods for rates and proportions",
 equations 4.13 and 4.17 (unequal arms). Cohen, J. (1988), "Statistical power analysis for the
-behavioral sciences", chapter 2 (noncentral t). R's ``power.prop.test`` and ``power.t.test``.
+behavioral sciences", chapter 2 (noncentral t). R's ``power.prop.test`` and ``power.t.test``. What
+pre-periods, clusters, looks and several arms change: `crm_lab.stats.design_factors`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import pandas as pd
 from scipy import optimize, special, stats
@@ -21,6 +22,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.stats.arguments import check_count, check_positive, check_share
+from crm_lab.stats.design_factors import PLAIN, DesignFactors, ratio_variance
 
 _NORMAL_FROM_DF = 100_000
 _LARGEST_TOTAL = 1e15
@@ -127,6 +129,7 @@ class RequiredSize(Result):
 
 _PROPORTION_METHOD = "normal approximation for two proportions, pooled variance under no effect"
 _MEAN_METHOD = "two-sample t with equal variances"
+_RATIO_METHOD = "delta method for a ratio of means; two-sample t"
 
 
 def power_proportion(
@@ -227,7 +230,13 @@ def power_mean(
 
 
 def minimum_detectable_effect_proportion(
-    base_rate: float, n_treatment: int, n_control: int, *, alpha: float, power: float
+    base_rate: float,
+    n_treatment: int,
+    n_control: int,
+    *,
+    alpha: float,
+    power: float,
+    factors: DesignFactors = PLAIN,
 ) -> DetectableEffect:
     """Give the smallest increase of a proportion that a design finds with the wanted power.
 
@@ -239,6 +248,9 @@ def minimum_detectable_effect_proportion(
         Units per arm, at least 1.
     alpha, power : float
         Two-sided error level and wanted power; power above ``alpha / 2``.
+    factors : DesignFactors
+        Pre-period, clusters, looks and number of comparisons; the result carries the ``alpha`` of
+        one comparison.
 
     Raises
     ------
@@ -253,10 +265,12 @@ def minimum_detectable_effect_proportion(
     probability 80 %; smaller ones will usually be missed.
     """
     check_share(base_rate, "base_rate")
+    alpha = factors.per_comparison(alpha)
     n_t, n_c = _check_design(n_treatment, n_control, alpha, power)
+    useful_t, useful_c = n_t / factors.variance, n_c / factors.variance
 
     def excess(rate: float) -> float:
-        return power_proportion(base_rate, rate, n_t, n_c, alpha=alpha) - power
+        return power_proportion(base_rate, rate, useful_t, useful_c, alpha=alpha) - power
 
     if excess(1.0) < 0:
         absolute, reason = math.nan, "even an increase to 100 % would be missed too often"
@@ -270,13 +284,39 @@ def minimum_detectable_effect_proportion(
         n_control=n_c,
         alpha=alpha,
         power=power,
-        method=_PROPORTION_METHOD,
+        method=_PROPORTION_METHOD + factors.words,
         reason=reason,
     )
 
 
+@overload
 def minimum_detectable_effect_mean(
     mean: float, sd: float, n_treatment: int, n_control: int, *, alpha: float, power: float
+) -> DetectableEffect: ...
+
+
+@overload
+def minimum_detectable_effect_mean(
+    mean: float,
+    sd: float,
+    n_treatment: int,
+    n_control: int,
+    *,
+    alpha: float,
+    power: float,
+    factors: DesignFactors,
+) -> DetectableEffect: ...
+
+
+def minimum_detectable_effect_mean(
+    mean: float,
+    sd: float,
+    n_treatment: int,
+    n_control: int,
+    *,
+    alpha: float,
+    power: float,
+    factors: DesignFactors = PLAIN,
 ) -> DetectableEffect:
     """Give the smallest increase of a mean that a design finds with the wanted power.
 
@@ -288,6 +328,9 @@ def minimum_detectable_effect_mean(
         Units per arm, at least 2.
     alpha, power : float
         Two-sided error level and wanted power; power above ``alpha / 2``.
+    factors : DesignFactors
+        Pre-period, clusters, looks and number of comparisons; the result carries the ``alpha`` of
+        one comparison.
 
     Raises
     ------
@@ -302,11 +345,101 @@ def minimum_detectable_effect_mean(
     """
     check_positive(mean, "mean")
     check_positive(sd, "sd")
+    return _detectable_mean(
+        mean, sd, n_treatment, n_control, alpha, power, factors, method=_MEAN_METHOD
+    )
+
+
+def minimum_detectable_effect_ratio(
+    n_treatment: int,
+    n_control: int,
+    *,
+    mean_numerator: float,
+    mean_denominator: float,
+    variance_numerator: float,
+    variance_denominator: float,
+    covariance: float,
+    alpha: float,
+    power: float,
+    factors: DesignFactors = PLAIN,
+) -> DetectableEffect:
+    """Give the smallest increase of a ratio of means that a design finds with the wanted power.
+
+    Use it for average order value, revenue per message and the like, where customers are assigned
+    and the denominator varies between them.
+
+    Parameters
+    ----------
+    n_treatment, n_control : int
+        Units per arm, at least 2.
+    mean_numerator, mean_denominator : float
+        Means per unit without treatment, both above 0; units without any count with 0 and 0.
+    variance_numerator, variance_denominator, covariance : float
+        Variances and covariance per unit.
+    alpha, power : float
+        Two-sided error level and wanted power; power above ``alpha / 2``.
+    factors : DesignFactors
+        Pre-period, clusters, looks and number of comparisons. Its correlation is that of the
+        linearised values ``numerator - R denominator`` before and after.
+
+    Raises
+    ------
+    DesignError
+        When an argument is out of range, or the ratio does not vary.
+
+    References
+    ----------
+    Deng, Knoblich and Lu (2018), see `crm_lab.stats.design_factors.ratio_variance`.
+
+    Examples
+    --------
+    >>> effect = minimum_detectable_effect_ratio(
+    ...     9_500, 500, mean_numerator=5.0, mean_denominator=0.5, variance_numerator=100.0,
+    ...     variance_denominator=0.5, covariance=5.0, alpha=0.05, power=0.8)
+    >>> effect.base_value, round(effect.relative, 3)
+    (10.0, 0.182)
+    """
+    check_positive(mean_numerator, "mean_numerator")
+    variance = ratio_variance(
+        mean_numerator=mean_numerator,
+        mean_denominator=mean_denominator,
+        variance_numerator=variance_numerator,
+        variance_denominator=variance_denominator,
+        covariance=covariance,
+    )
+    if variance == 0:
+        raise DesignError("the ratio is the same for every unit", expected="a ratio that varies")
+    return _detectable_mean(
+        mean_numerator / mean_denominator,
+        math.sqrt(variance),
+        n_treatment,
+        n_control,
+        alpha,
+        power,
+        factors,
+        method=_RATIO_METHOD,
+    )
+
+
+def _detectable_mean(
+    mean: float,
+    sd: float,
+    n_treatment: int,
+    n_control: int,
+    alpha: float,
+    power: float,
+    factors: DesignFactors,
+    *,
+    method: str,
+) -> DetectableEffect:
+    alpha = factors.per_comparison(alpha)
     n_t, n_c = _check_design(n_treatment, n_control, alpha, power, minimum=2)
-    unit = sd * math.sqrt(1 / n_t + 1 / n_c)
+    # Degrees of freedom are those of the units; the factors widen or narrow the spread.
+    spread = sd * math.sqrt(factors.variance)
+    unit = spread * math.sqrt(1 / n_t + 1 / n_c)
 
     def excess(difference: float) -> float:
-        return power_mean(difference, sd, n_t, n_c, alpha=alpha) - power
+        return power_mean(difference, spread, n_t, n_c, alpha=alpha) - power
 
     absolute = float(optimize.brentq(excess, 0.0, _bracket(excess, unit)))
     return DetectableEffect(
@@ -317,7 +450,7 @@ def minimum_detectable_effect_mean(
         n_control=n_c,
         alpha=alpha,
         power=power,
-        method=_MEAN_METHOD,
+        method=method + factors.words,
     )
 
 
@@ -330,6 +463,7 @@ def required_total(
     base_rate: float | None = None,
     mean: float | None = None,
     sd: float | None = None,
+    factors: DesignFactors = PLAIN,
 ) -> RequiredSize:
     """Give the number of units that an experiment needs to find a relative effect.
 
@@ -344,7 +478,11 @@ def required_total(
     base_rate : float, optional
         Share without treatment, for a proportion.
     mean, sd : float, optional
-        Mean and standard deviation without treatment, for a mean. Give these or ``base_rate``.
+        Mean and standard deviation without treatment, for a mean. Give these or ``base_rate``. For
+        a ratio they are the ratio and the root of `ratio_variance`.
+    factors : DesignFactors
+        Pre-period, clusters, looks and number of comparisons; the result carries the ``alpha`` of
+        one comparison, and the size is that of the control and one arm.
 
     Raises
     ------
@@ -359,6 +497,7 @@ def required_total(
     158000
     """
     check_share(control_share, "control_share")
+    alpha = factors.per_comparison(alpha)
     _check_power(alpha, power)
     if not math.isfinite(relative_effect) or relative_effect == 0:
         raise DesignError(f"relative_effect is {relative_effect}", expected="a number other than 0")
@@ -374,10 +513,12 @@ def required_total(
             reason = f"a rate of {formats.percent(rate)} does not exist"
 
         def found(total: float) -> float:
-            treated, held_out = total * (1 - control_share), total * control_share
+            useful = total / factors.variance
+            treated, held_out = useful * (1 - control_share), useful * control_share
             return power_proportion(base, rate, treated, held_out, alpha=alpha)
     else:
         level, spread = check_positive(mean or 0.0, "mean"), check_positive(sd or 0.0, "sd")
+        spread *= math.sqrt(factors.variance)
 
         def found(total: float) -> float:
             treated, held_out = total * (1 - control_share), total * control_share
@@ -400,7 +541,7 @@ def required_total(
         relative_effect=relative_effect,
         alpha=alpha,
         power=power,
-        method=_PROPORTION_METHOD if is_rate else _MEAN_METHOD,
+        method=(_PROPORTION_METHOD if is_rate else _MEAN_METHOD) + factors.words,
         reason=reason,
     )
 

@@ -1,0 +1,156 @@
+"""Enrolling: the plan is registered and the arms are drawn, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from crm_lab import formats
+from crm_lab.errors import LedgerError
+from crm_lab.experiments.assignment import experiment_rows
+from crm_lab.experiments.control_group import newcomers_entry
+from crm_lab.experiments.draws import prepare_newcomers
+from crm_lab.experiments.epochs import Epoch, required_epoch
+from crm_lab.experiments.plan import Plan
+from crm_lab.experiments.spec import BUCKETS, CONTROL
+from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
+
+
+def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
+    """Register the plan and draw its arms, in one transaction; newcomers join the control group.
+
+    Returns
+    -------
+    dict
+        Customers per variant, the control group included.
+
+    Raises
+    ------
+    LedgerError
+        The control group was never drawn, the experiment was assigned before, or nobody is in
+        its audience.
+    BusyError
+        Another process is writing.
+    """
+    epoch = required_epoch(gateway, plan.control_group)
+    sizes: dict[str, int] = {}
+
+    def check(reader: Reader) -> None:
+        if registered_plan(gateway, plan.name, required=False) is not None:
+            raise LedgerError(
+                f"the experiment '{plan.name}' was assigned before",
+                expected="a new name: arms that were drawn are never drawn again",
+            )
+        _check_layer(gateway, plan)
+        prepare_newcomers(reader, epoch, as_of)
+        reader.temporary("drawn", drawn_arms(plan, epoch, as_of))
+        sizes.update(reader.counts("drawn", "variant"))
+        if not sizes:
+            raise LedgerError(
+                "nobody is in the audience",
+                where=plan.name,
+                remedy=f"look at the waterfall of: crm-lab experiment plan {plan.name}",
+            )
+
+    def entries(reader: Reader, files: Mapping[str, str]) -> list[LedgerEntry]:
+        sha = files["assignment"]
+        written: list[LedgerEntry] = []
+        if reader.count("newcomer"):
+            written.append(newcomers_entry(reader, epoch, as_of, sha))
+        payload = {"at": as_of.isoformat(), "arms": sizes, "epoch": epoch.epoch_id}
+        return [
+            *written,
+            ("plan_registered", plan.name, {"sha256": plan.sha256, "plan": plan.to_payload()}),
+            ("arms_assigned", plan.name, {**payload, "file_sha256": sha}),
+        ]
+
+    gateway.append(
+        {"assignment": "select * from newcomer union all select * from drawn"},
+        reason=f"assignment of {plan.name}",
+        entries=entries,
+        check=check,
+    )
+    return sizes
+
+
+def _check_layer(gateway: Gateway, plan: Plan) -> None:
+    """Refuse a part of a layer that a running experiment holds in an overlapping window."""
+    if not plan.layer:
+        return
+    for entry in gateway.entries(kind="arms_assigned"):
+        other = registered_plan(gateway, entry.subject)
+        if other is None or other.layer != plan.layer or other.name == plan.name:
+            continue
+        apart = other.ends_at <= plan.starts_at or plan.ends_at <= other.starts_at
+        if apart or other.layer_to <= plan.layer_from or plan.layer_to <= other.layer_from:
+            continue
+        raise LedgerError(
+            f"the part {plan.layer_from:g} to {plan.layer_to:g} of the layer '{plan.layer}' is"
+            f" held by '{other.name}' ({other.layer_from:g} to {other.layer_to:g}) until"
+            f" {formats.day(other.ends_at)}",
+            expected="a part of the layer that is free, or another layer",
+            where=plan.name,
+        )
+
+
+def registered_plan(gateway: Gateway, name: str, *, required: bool = True) -> Plan | None:
+    """Give the plan that the ledger holds for an experiment.
+
+    Raises
+    ------
+    LedgerError
+        There is none and it is required, or it does not fit its own hash.
+    """
+    found = gateway.entries(kind="plan_registered", subject=name)
+    if not found:
+        if required:
+            raise LedgerError(
+                f"the experiment '{name}' was never assigned",
+                remedy=f"assign it with: crm-lab experiment assign {name}",
+            )
+        return None
+    plan = Plan.from_payload(found[-1].payload["plan"])
+    if plan.sha256 != found[-1].payload["sha256"]:
+        raise LedgerError(f"the registered plan of '{name}' does not fit its hash")
+    return plan
+
+
+def assigned_at(gateway: Gateway, name: str) -> datetime:
+    """Give the business time at which an experiment's arms were drawn (UTC, without zone)."""
+    entry = gateway.entries(kind="arms_assigned", subject=name)[-1]
+    return datetime.fromisoformat(entry.payload["at"])
+
+
+def audience_query(plan: Plan, as_of: datetime) -> str:
+    """Write the SELECT that judges every customer for the plan's audience."""
+    return operations.audience(
+        plan.channel,
+        as_of,
+        bought_within_days=plan.bought_within_days,
+        min_orders=plan.min_orders,
+    )
+
+
+def drawn_arms(plan: Plan, epoch: Epoch, as_of: datetime) -> str:
+    """Everybody in the audience with an arm; needs the temporary table ``newcomer``.
+
+    With a control of its own, the experiment draws it and the arms among those outside the global
+    control group, who are left out of it altogether.
+    """
+    inside = "true"
+    if plan.layer:
+        bucket = operations.bucket_expression(f"layer:{plan.layer}", "m.unit_id")
+        first, last = (round(edge * BUCKETS) for edge in (plan.layer_from, plan.layer_to))
+        inside = f"{bucket} >= {first} and {bucket} < {last}"
+    if plan.own_control_share:
+        inside += f" and m.variant <> '{CONTROL}'"
+    people = f"""
+        select a.customer_id, m.unit_id, m.variant = '{CONTROL}' as is_control
+        from ({audience_query(plan, as_of)}) as a
+        join (
+            select customer_id, unit_id, variant from ({operations.assigned(epoch.scope)}) as old
+            union all select customer_id, unit_id, variant from newcomer
+        ) as m on m.customer_id = a.customer_id
+        where a.eligible and {inside}
+    """
+    return experiment_rows(people, plan.arm_sql(), scope=plan.scope, salt=plan.salt, at=as_of)

@@ -1,0 +1,190 @@
+"""What a control group would see and hold back, before it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+import pandas as pd
+
+from crm_lab import formats
+from crm_lab.cards import Result
+from crm_lab.errors import DesignError
+from crm_lab.experiments.assignment import bucket_ends
+from crm_lab.experiments.spec import CONTROL
+from crm_lab.gateway import Gateway, operations
+from crm_lab.stats import (
+    DetectableEffect,
+    minimum_detectable_effect_mean,
+    minimum_detectable_effect_proportion,
+)
+
+HORIZON_WEEKS = (4, 8, 13)
+
+
+ALPHA = 0.05
+
+
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HoldoutOutlook(Result):
+    """What a control group of this share would see on this base, and what it holds back.
+
+    Attributes
+    ----------
+    share : float
+        Share of the eligible base.
+    eligible, control : int
+        Eligible customers, and expected controls among them.
+    obstacles : mapping
+        Customers who are not eligible, by obstacle.
+    detectable : tuple of (weeks, metric, DetectableEffect)
+        Smallest effect that is found with 80 % probability, per horizon and metric, from the
+        base's own last weeks.
+    held_revenue_per_month : float
+        What the control customers spent a month, so far: the sales that campaigns may not ask for.
+    currency : str
+        Currency of the amounts.
+    """
+
+    title: ClassVar[str] = "What this control group would see"
+    plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_outlook"
+
+    share: float
+    eligible: int
+    control: int
+    obstacles: Mapping[str, int]
+    detectable: tuple[tuple[int, str, DetectableEffect], ...]
+    held_revenue_per_month: float
+    currency: str
+
+    def sentence(self) -> str:
+        """Say size, sight and price of the group."""
+        known = [d for w, m, d in self.detectable if w == 13 and m == "revenue per customer"]
+        sight = (
+            f"in 13 weeks it finds a change of revenue per customer of"
+            f" {formats.percent(known[0].relative, decimals=0, signed=True)} or more"
+            if known and known[0].relative == known[0].relative
+            else "the base has too little history to say what it would see"
+        )
+        held = formats.money(self.held_revenue_per_month, self.currency)
+        return (
+            f"{formats.percent(self.share)} of {self.eligible:,} customers who may be contacted is"
+            f" about {self.control:,} controls; {sight} (80 % probability). These customers spend"
+            f" about {held} a month without being asked."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per horizon and metric: base value and smallest change that shows."""
+        return pd.DataFrame(
+            [
+                {
+                    "weeks": weeks,
+                    "metric": metric,
+                    "base value": effect.base_value,
+                    "smallest change that shows": formats.percent(
+                        effect.relative, decimals=0, signed=True
+                    ),
+                    "reason": effect.reason,
+                }
+                for weeks, metric, effect in self.detectable
+            ]
+        )
+
+
+def outlook(
+    gateway: Gateway, *, share: float, channel: str, as_of: datetime, last_order_at: datetime
+) -> HoldoutOutlook:
+    """Say what a control group would see, before it is drawn.
+
+    Parameters
+    ----------
+    gateway : Gateway
+        The base.
+    share : float
+        Share of eligible customers to hold out.
+    channel : str
+        Channel that decides who may be contacted.
+    as_of : datetime
+        Business time of the draw (UTC).
+    last_order_at : datetime
+        End of the history that is used.
+
+    Raises
+    ------
+    DesignError
+        The share is not between 0 and 1, or finer than 1/10,000.
+    """
+    bucket_ends({CONTROL: share})
+    if share >= 1:
+        raise DesignError("a control group of everybody", expected="a share below 1")
+    end = min(as_of, last_order_at)
+    found: list[tuple[int, str, DetectableEffect]] = []
+    held = 0.0
+    with gateway.reader() as reader:
+        judged = reader.frame(operations.reachability(channel, as_of))
+        population = (
+            "select customer_id, 'all' as variant"
+            f" from ({operations.reachability(channel, as_of)}) as judged where eligible"
+        )
+        eligible = int(judged["eligible"].sum())
+        control = round(share * eligible)
+        for weeks in HORIZON_WEEKS if 2 <= control <= eligible - 2 else ():
+            frame = reader.frame(
+                operations.outcomes(
+                    population,
+                    starts_at=end - pd.Timedelta(weeks=weeks).to_pytimedelta(),
+                    ends_at=end,
+                    pre_starts_at=end - pd.Timedelta(weeks=weeks).to_pytimedelta(),
+                )
+            )
+            sizes = {"n_treatment": eligible - control, "n_control": control}
+            found += [
+                (weeks, metric, effect)
+                for metric, effect in detectable_effects(frame, **sizes).items()
+            ]
+            held = float(frame["revenue"].mean()) * control * 52 / 12 / weeks
+    return HoldoutOutlook(
+        share=share,
+        eligible=eligible,
+        control=control,
+        obstacles=count_obstacles(judged),
+        detectable=tuple(found),
+        held_revenue_per_month=held,
+        currency=gateway.currency,
+    )
+
+
+def detectable_effects(
+    frame: pd.DataFrame,
+    *,
+    n_treatment: int,
+    n_control: int,
+    alpha: float = ALPHA,
+    power: float = POWER,
+) -> dict[str, DetectableEffect]:
+    """Give the smallest effect that shows per metric, from a frame of past outcomes."""
+    rate = float((frame["orders"] > 0).mean())
+    sizes = {"n_treatment": n_treatment, "n_control": n_control}
+    return {
+        "conversion": minimum_detectable_effect_proportion(
+            rate, n_treatment, n_control, alpha=alpha, power=power
+        ),
+        "revenue per customer": minimum_detectable_effect_mean(
+            float(frame["revenue"].mean()),
+            float(frame["revenue"].std()),
+            **sizes,
+            alpha=alpha,
+            power=power,
+        ),
+    }
+
+
+def count_obstacles(judged: pd.DataFrame) -> dict[str, int]:
+    """Count customers by what keeps them from being contacted, the most frequent first."""
+    counts = judged["obstacle"].value_counts()
+    return {str(name): int(count) for name, count in counts.items()}

@@ -1,0 +1,302 @@
+"""A plan before it starts: sizes, what it can find, and every objection at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from crm_lab import formats
+from crm_lab.cards import Result
+from crm_lab.experiments.draws import prepare_newcomers
+from crm_lab.experiments.enrolment import audience_query, drawn_arms, registered_plan
+from crm_lab.experiments.epochs import Epoch, open_epoch
+from crm_lab.experiments.outlook import count_obstacles
+from crm_lab.experiments.plan import Plan
+from crm_lab.experiments.spec import CONTROL, REST
+from crm_lab.gateway import Gateway, Reader, operations
+from crm_lab.stats import (
+    DetectableEffect,
+    minimum_detectable_effect_mean,
+    minimum_detectable_effect_proportion,
+)
+
+SMALL_CONTROL = 100
+"""Controls below which a plan is objected to."""
+
+
+HOPELESS_EFFECT = 0.5
+"""Relative effect above which hardly any campaign lies: a design that needs it is hopeless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PowerTable(Result):
+    """What each arm of a plan can find, by metric, and the curve behind it.
+
+    Attributes
+    ----------
+    rows : tuple of (arm, metric, DetectableEffect)
+        Smallest effect that shows.
+    curve : pandas.DataFrame
+        Columns control_share, relative: smallest change of the primary metric that shows in the
+        first arm, by share of the control group, the audience being as it is.
+    power : float
+        Probability with which it shows.
+    metric : str
+        The metric of the curve.
+    control_share : float
+        The plan's share.
+    """
+
+    title: ClassVar[str] = "What this plan can find"
+    plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_power"
+
+    rows: tuple[tuple[str, str, DetectableEffect], ...]
+    curve: pd.DataFrame
+    power: float
+    metric: str
+    control_share: float
+
+    def sentence(self) -> str:
+        """Say the smallest effect on the primary metric that shows in each arm."""
+        found = [
+            f"{arm}: {formats.percent(effect.relative, decimals=0, signed=True)}"
+            for arm, metric, effect in self.rows
+            if metric == self.metric
+        ]
+        return (
+            f"Smallest change of {self.metric} that shows with"
+            f" {formats.percent(self.power, decimals=0)} probability: {'; '.join(found)}."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per arm and metric."""
+        return pd.DataFrame(
+            [
+                {
+                    "arm": arm,
+                    "metric": metric,
+                    "base value": effect.base_value,
+                    "smallest change": formats.percent(effect.relative, decimals=0, signed=True),
+                    "customers": effect.n_treatment,
+                    "controls": effect.n_control,
+                }
+                for arm, metric, effect in self.rows
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PlanPreview(Result):
+    """A plan before it starts: sizes, what it can find, and every objection at once.
+
+    Attributes
+    ----------
+    plan : Plan
+        The resolved plan.
+    sizes : mapping
+        Expected customers per arm, the control group included.
+    waterfall : mapping
+        Customers left out, by obstacle.
+    power : PowerTable
+        What it can find.
+    objections : tuple of str
+        What speaks against starting it like this.
+    is_registered : bool
+        Whether the ledger holds exactly this plan.
+    """
+
+    title: ClassVar[str] = "Plan"
+    plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_plan"
+
+    plan: Plan
+    sizes: Mapping[str, int]
+    waterfall: Mapping[str, int]
+    power: PowerTable
+    objections: tuple[str, ...]
+    is_registered: bool
+
+    def sentence(self) -> str:
+        """Say what is tried on whom, what it can find and what speaks against it."""
+        sizes = ", ".join(f"{name} {count:,}" for name, count in self.sizes.items())
+        last = self.plan.ends_at - timedelta(days=1)
+        text = (
+            f"{self.plan.title}: {formats.day(self.plan.starts_at)} to {formats.day(last)};"
+            f" {sizes}. {self.power.sentence()}"
+        )
+        if not self.objections:
+            return text + " No objection."
+        return text + " Objections: " + " ".join(self.objections)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per arm and metric."""
+        return self.power.to_frame()
+
+
+def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
+    """Say what a plan would do on the base as it is at ``as_of``; changes nothing."""
+    epoch = open_epoch(gateway, plan.control_group)
+    with gateway.reader() as reader:
+        judged = reader.frame(audience_query(plan, as_of))
+        sizes = _expected_sizes(reader, plan, epoch, as_of)
+        start = min(plan.starts_at, as_of)
+        window = plan.ends_at - plan.starts_at
+        population = (
+            f"select customer_id, 'all' as variant from ({audience_query(plan, as_of)}) as judged"
+            " where eligible"
+        )
+        history = reader.frame(
+            operations.outcomes(
+                population,
+                starts_at=start - window,
+                ends_at=start,
+                pre_starts_at=start - window - (plan.starts_at - plan.pre_starts_at),
+            )
+        )
+    power = power_table(plan, history, sizes)
+    return PlanPreview(
+        plan=plan,
+        sizes=sizes,
+        waterfall=count_obstacles(judged),
+        power=power,
+        objections=tuple(_objections(plan, epoch, sizes, power, as_of)),
+        is_registered=registered_plan(gateway, plan.name, required=False) == plan,
+    )
+
+
+def power_table(plan: Plan, history: pd.DataFrame, sizes: Mapping[str, int]) -> PowerTable:
+    """Compute what each arm can find, from past outcomes of the same people.
+
+    Parameters
+    ----------
+    plan : Plan
+        Arms, error rates and metrics.
+    history : pandas.DataFrame
+        Columns revenue, orders, pre_revenue of a past window as long as the experiment's.
+    sizes : mapping
+        Customers per arm, the control group included.
+    """
+    controls = sizes.get(CONTROL, 0)
+    rows: list[tuple[str, str, DetectableEffect]] = []
+    for arm in plan.arms:
+        rows += [
+            (arm, metric, detectable_effect(plan, history, metric, sizes.get(arm, 0), controls))
+            for metric in (plan.primary_metric, *plan.secondary_metrics)
+            if len(history) > 1 and sizes.get(arm, 0) > 1 and controls > 1
+        ]
+    everybody = sum(sizes.values())
+    curve = []
+    for share in np.geomspace(0.01, 0.5, 40):
+        treated = round(everybody * (1 - share) * next(iter(plan.shares.values())))
+        held = round(everybody * share)
+        if held > 1 and treated > 1 and len(history) > 1:
+            effect = detectable_effect(plan, history, plan.primary_metric, treated, held)
+            curve.append({"control_share": float(share), "relative": effect.relative})
+    return PowerTable(
+        rows=tuple(rows),
+        curve=pd.DataFrame(curve, columns=["control_share", "relative"]),
+        power=plan.power,
+        metric=plan.primary_metric,
+        control_share=plan.control_share,
+    )
+
+
+def _expected_sizes(
+    reader: Reader, plan: Plan, epoch: Epoch | None, as_of: datetime
+) -> dict[str, int]:
+    standing = epoch or _imagined_epoch(plan, as_of)
+    prepare_newcomers(reader, standing, as_of)
+    reader.temporary("expected", drawn_arms(plan, standing, as_of))
+    counts = reader.counts("expected", "variant")
+    order = (CONTROL, *plan.arms, REST)
+    return {name: counts[name] for name in order if counts.get(name)}
+
+
+def _imagined_epoch(plan: Plan, as_of: datetime) -> Epoch:
+    """Give the control group as it would be drawn now, for a plan made before there is one."""
+    return Epoch(
+        epoch_id="none",
+        name=plan.control_group,
+        share=plan.control_share,
+        salt="none",
+        channel=plan.channel,
+        unit="customer",
+        strata=(),
+        opened_at=as_of,
+        planned_horizon_days=90,
+        exempt_classes=(),
+    )
+
+
+def detectable_effect(
+    plan: Plan, history: pd.DataFrame, metric: str, n_treatment: int, n_control: int
+) -> DetectableEffect:
+    """Give the smallest change of one metric that these sizes show, from past outcomes.
+
+    Parameters
+    ----------
+    plan : Plan
+        Error rates, and whether revenue is adjusted.
+    history : pandas.DataFrame
+        Columns revenue, orders, pre_revenue, pre_orders of untreated customers.
+    metric : str
+        The metric.
+    n_treatment, n_control : int
+        Customers in the arm and in the control group.
+    """
+    if metric == "conversion":
+        return minimum_detectable_effect_proportion(
+            float((history["orders"] > 0).mean()),
+            n_treatment,
+            n_control,
+            alpha=plan.alpha_per_arm,
+            power=plan.power,
+        )
+    column = "revenue" if metric == "revenue_per_customer" else "orders"
+    spread = float(history[column].std())
+    if plan.is_adjusted and metric == plan.primary_metric:
+        covariate = "pre_revenue" if column == "revenue" else "pre_orders"
+        known = history[covariate].std() > 0 and spread > 0
+        correlation = float(history[column].corr(history[covariate])) if known else 0.0
+        spread *= float(np.sqrt(1 - correlation**2))
+    return minimum_detectable_effect_mean(
+        float(history[column].mean()),
+        spread,
+        n_treatment,
+        n_control,
+        alpha=plan.alpha_per_arm,
+        power=plan.power,
+    )
+
+
+def _objections(
+    plan: Plan,
+    epoch: Epoch | None,
+    sizes: Mapping[str, int],
+    power: PowerTable,
+    as_of: datetime,
+) -> list[str]:
+    found = []
+    if epoch is None:
+        found.append(f"The control group '{plan.control_group}' is not drawn yet.")
+    if not sizes:
+        found.append("Nobody is in the audience.")
+    controls = sizes.get(CONTROL, 0)
+    if sizes and controls < SMALL_CONTROL:
+        found.append(
+            f"Only {controls:,} controls: hold out more, plan a longer window, or pool campaigns."
+        )
+    for arm, metric, effect in power.rows:
+        if metric == plan.primary_metric and effect.relative > HOPELESS_EFFECT:
+            found.append(
+                f"{arm}: only a change above"
+                f" {formats.percent(effect.relative, decimals=0, signed=True)} would show;"
+                " few campaigns bring that."
+            )
+    if as_of > plan.starts_at:
+        found.append(f"The start, {formats.day(plan.starts_at)}, is past.")
+    return found

@@ -1,0 +1,316 @@
+"""What a read-out gives: decision, money with its interval, evidence, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from crm_lab import formats
+from crm_lab.cards import Result
+from crm_lab.experiments import wording
+from crm_lab.experiments.plan import Plan
+from crm_lab.stats import (
+    Comparison,
+    DetectableEffect,
+    SampleRatio,
+)
+
+ADJUSTED = "revenue_per_customer, adjusted"
+"""Revenue per customer after adjustment by the revenue of the pre-period."""
+Verdict = Literal["ship", "stop", "continue", "cannot conclude"]
+
+
+Tone = Literal["good", "unsure", "bad"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Light:
+    """One of the five checks a reader looks at before believing a number.
+
+    Attributes
+    ----------
+    name : str
+        Which check, for people.
+    tone : {"good", "unsure", "bad"}
+        How it stands; bad changes the verdict.
+    detail : str
+        One clause with the number behind it.
+    word : str
+        The tone in a word.
+    """
+
+    name: str
+    tone: Tone
+    detail: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """An amount with its interval.
+
+    Attributes
+    ----------
+    estimate, low, high : float
+        In the plan's currency.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmResult:
+    """What one arm brought.
+
+    Attributes
+    ----------
+    arm : str
+        Name of the arm.
+    customers, controls : int
+        Customers assigned to it, and controls it is compared with.
+    primary : Comparison
+        The primary metric as the plan decides by it.
+    comparisons : tuple of Comparison
+        Every metric, the primary first, then revenue without adjustment where it is adjusted.
+    variance_reduction : float
+        Part of the variance that the pre-period explained; 0 without adjustment.
+    revenue_total : Money
+        Incremental revenue of the whole arm.
+    net_total : Money or None
+        Incremental margin less costs; None where margin is not known.
+    cost : float
+        Messages and this arm's part of fixed costs.
+    attributed_revenue : float
+        Orders of recipients after the message: what attribution would claim.
+    detectable : DetectableEffect
+        What would have shown.
+    verdict : str
+        The registered rule applied to this arm.
+    """
+
+    arm: str
+    customers: int
+    controls: int
+    primary: Comparison
+    comparisons: tuple[Comparison, ...]
+    variance_reduction: float
+    revenue_total: Money
+    net_total: Money | None
+    cost: float
+    attributed_revenue: float
+    detectable: DetectableEffect
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExperimentResult(Result):
+    """The result of one experiment: decision, money with interval, evidence.
+
+    Attributes
+    ----------
+    verdict : {"ship", "stop", "continue", "cannot conclude"}
+        The decision by the registered rule.
+    best_arm : str
+        The arm that the verdict speaks of.
+    plan : Plan
+        The registered plan.
+    plan_sha256, snapshot, ledger_digest : str
+        Hash of the plan, label of the data, digest of the ledger's last entry.
+    arms : tuple of ArmResult
+        One per arm.
+    lights : tuple of Light
+        Whether it can be trusted.
+    ratio : SampleRatio
+        The test behind the first light.
+    main_effects : tuple of Comparison
+        Of a factorial design: each level against the first of its factor, over all levels of the
+        other factor; among those who were sent something.
+    without_split : tuple of Comparison
+        The primary metric of each arm again, without members who by now share a contact with a
+        member of another arm; empty where there are none.
+    deliveries : pandas.DataFrame
+        Sent, delivered, opened, clicked per arm.
+    data_until : datetime or None
+        Last order that is known.
+    """
+
+    title: ClassVar[str] = "What the campaign brought"
+    plotter: ClassVar[str] = "crm_lab.plots.effects:plot_effects"
+
+    verdict: Verdict
+    best_arm: str
+    plan: Plan
+    plan_sha256: str
+    snapshot: str
+    ledger_digest: str
+    arms: tuple[ArmResult, ...]
+    lights: tuple[Light, ...]
+    ratio: SampleRatio
+    main_effects: tuple[Comparison, ...]
+    without_split: tuple[Comparison, ...]
+    deliveries: pd.DataFrame
+    data_until: datetime | None
+
+    def sentence(self) -> str:
+        """Say the decision, the money with its interval and the rule."""
+        red = [item.name.lower() for item in self.lights if item.tone == "bad"]
+        parts = [f"{wording.VERDICTS[self.verdict]}."]
+        if red:
+            parts.append(wording.RED.format(checks=", ".join(red)))
+        ordered = sorted(self.arms, key=lambda arm: arm.arm != self.best_arm)
+        clauses = [self._clause(arm) for arm in ordered]
+        parts.append(_capital("; ".join(clauses)) + ".")
+        parts.append(wording.RULE.format(rule=self._rule(), days=self.plan.days))
+        return " ".join(parts)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per arm, metric and effect, in long form."""
+        frames = [comparison.to_frame() for arm in self.arms for comparison in arm.comparisons]
+        return pd.concat(frames, ignore_index=True)
+
+    def number(self) -> str:
+        """Give the incremental revenue of the arm that the verdict speaks of, with its interval."""
+        arm = self.arm(self.best_arm)
+        total = arm.revenue_total
+        if not np.isfinite(total.estimate):
+            return ""
+        money = formats.money_interval(total.estimate, total.low, total.high, self.plan.currency)
+        return f"{arm.arm}: {money}"
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the short table of the card: verdict, money and relative lift of each arm."""
+        return pd.DataFrame([self._summary(arm) for arm in self.arms])
+
+    def evidence_frame(self) -> pd.DataFrame:
+        """Give every metric of every arm as people read it."""
+        every = [comparison for arm in self.arms for comparison in arm.comparisons]
+        every += [*self.main_effects, *self.without_split]
+        return pd.DataFrame([_readable(comparison, self.plan.currency) for comparison in every])
+
+    def money_frame(self) -> pd.DataFrame:
+        """Give the money per arm: incremental, net where margin is known, attributed, costs."""
+        currency = self.plan.currency
+        rows = []
+        for arm in self.arms:
+            total = arm.revenue_total
+            row = {
+                "arm": arm.arm,
+                "customers": arm.customers,
+                "incremental revenue": formats.money_interval(
+                    total.estimate, total.low, total.high, currency
+                ),
+                "orders after the message": formats.money(arm.attributed_revenue, currency),
+                "cost": formats.money(arm.cost, currency),
+            }
+            if arm.net_total is not None:
+                net = arm.net_total
+                row["margin less costs"] = formats.money_interval(
+                    net.estimate, net.low, net.high, currency
+                )
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def lights_frame(self) -> pd.DataFrame:
+        """Give the checks: name, word, detail."""
+        return pd.DataFrame(
+            [
+                {"check": item.name, "state": item.word, "detail": item.detail}
+                for item in self.lights
+            ]
+        )
+
+    def arm(self, name: str) -> ArmResult:
+        """Give the result of one arm by name."""
+        return next(arm for arm in self.arms if arm.arm == name)
+
+    def _summary(self, arm: ArmResult) -> Mapping[str, str]:
+        total, relative = arm.revenue_total, arm.primary.relative
+        currency = self.plan.currency
+        return {
+            "arm": arm.arm,
+            "verdict": arm.verdict,
+            "incremental revenue": formats.money_interval(
+                total.estimate, total.low, total.high, currency
+            ),
+            "relative lift": formats.percent_interval(
+                relative.estimate, relative.low, relative.high
+            ),
+        }
+
+    def _clause(self, arm: ArmResult) -> str:
+        effect, relative = arm.primary.absolute, arm.primary.relative
+        if not effect.is_known:
+            return wording.ARM_NO_ESTIMATE.format(arm=arm.arm, reason=effect.reason)
+        words = {
+            "arm": arm.arm,
+            "effect": _effect_text(arm.primary, self.plan.currency),
+            "relative": formats.percent_interval(relative.estimate, relative.low, relative.high)
+            if relative.is_known
+            else formats.CANNOT_TELL,
+            "controls": f"{arm.controls:,}",
+            "total": formats.money_interval(
+                arm.revenue_total.estimate,
+                arm.revenue_total.low,
+                arm.revenue_total.high,
+                self.plan.currency,
+            ),
+            "detectable": formats.percent(arm.detectable.relative, decimals=0, signed=True),
+            "end": formats.day(self.plan.ends_at - timedelta(days=1)),
+            "known": formats.day(self.data_until),
+        }
+        templates = {
+            "ship": wording.ARM_SHIP,
+            "stop": wording.ARM_STOP,
+            "continue": wording.ARM_CONTINUE,
+            "cannot conclude": wording.ARM_UNKNOWN,
+        }
+        return templates[arm.verdict].format(**words)
+
+    def _rule(self) -> str:
+        minimum = formats.money(self.plan.minimum, self.plan.currency, decimals=2)
+        return wording.RULES[self.plan.rule].format(minimum=minimum)
+
+
+def _readable(comparison: Comparison, currency: str) -> Mapping[str, str]:
+    effect, relative = comparison.absolute, comparison.relative
+    is_share = comparison.scale == "share"
+
+    def level(value: float) -> str:
+        return formats.percent(value) if is_share else formats.number(value, decimals=2)
+
+    return {
+        "arm": comparison.variant,
+        "against": comparison.control,
+        "metric": wording.metric_label(comparison.metric),
+        "value": level(effect.treatment_value),
+        "control": level(effect.control_value),
+        "difference": _effect_text(comparison, currency) if effect.is_known else effect.reason,
+        "relative": formats.percent_interval(relative.estimate, relative.low, relative.high)
+        if relative.is_known
+        else relative.reason,
+        "p": formats.p_value(effect.p_value),
+    }
+
+
+def _effect_text(comparison: Comparison, currency: str) -> str:
+    effect = comparison.absolute
+    if comparison.scale == "share":
+        points = (100 * effect.estimate, 100 * effect.low, 100 * effect.high)
+        places = max(formats.decimals_for(points[1], points[2]), 0)
+        estimate = formats.number(points[0], decimals=places, signed=True)
+        ends = formats.interval(points[1], points[2], decimals=places)
+        return f"{estimate} percentage points ({ends})"
+    if comparison.metric.startswith("revenue"):
+        return formats.money_interval(effect.estimate, effect.low, effect.high, currency)
+    return formats.number_interval(effect.estimate, effect.low, effect.high)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

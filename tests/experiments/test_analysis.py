@@ -1,0 +1,384 @@
+"""The read-out, from outside: planted effects are found, and what cannot be known is not said."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import shop_workbench as sw
+
+from crm_lab.experiments.analysis import ArmResult, ExperimentResult, analyze_arm
+from crm_lab.experiments.plan import Plan, resolve
+from crm_lab.experiments.spec import (
+    ArmSpec,
+    ControlGroupSpec,
+    CostsSpec,
+    DecisionSpec,
+    ExperimentSpec,
+    MetricsSpec,
+)
+from crm_lab.simulation.shops import Shop, till_file
+from crm_lab.workbench import Workbench, open_workbench
+
+WorkbenchAt = Callable[[str], Workbench]
+TO_THE_CENT = 0.005
+PERMUTATIONS = 999
+"""Enough for a verdict; the default would make the tests slow."""
+
+
+@functools.cache
+def read_out() -> ExperimentResult:
+    return open_workbench(sw.STAGES["finished"]()).experiment(sw.NAME).analyze(seed=7)
+
+
+def import_rows(workbench: Workbench, kind: str, frame: pd.DataFrame, name: str) -> None:
+    folder = workbench.settings.folder
+    file = folder / "incoming" / f"{kind}_{name}.csv"
+    frame.to_csv(file, index=False)
+    assert workbench.import_file(folder / "maps" / f"{kind}.yml", file).rows_rejected == 0
+
+
+def order(number: str, customer_id: str, at: str, total: str = "100.00") -> dict[str, str]:
+    return {
+        "order_id": number,
+        "customer_id": customer_id,
+        "store": "s",
+        "ordered_at": at,
+        "total": total,
+        "discount": "0.00",
+    }
+
+
+def light_of(result: ExperimentResult, name: str) -> Any:
+    return next(item for item in result.lights if item.name.startswith(name))
+
+
+# --- through the workbench ----------------------------------------------------------------------
+
+
+def test_a_planted_effect_is_within_its_interval_and_ships(shop: Shop) -> None:
+    strong = read_out().arm("strong")
+    truth = shop.true_effect(sw.LIFTS["strong"], days=28)
+    effect = strong.primary.absolute
+    assert effect.low < truth < effect.high
+    assert effect.low > 0
+    assert strong.verdict == "ship"
+    assert read_out().verdict == "ship"
+    assert read_out().best_arm == "strong"
+    assert read_out().sentence().startswith("Ship. Strong brought +")
+
+
+def test_where_nothing_was_planted_nothing_can_be_concluded() -> None:
+    weak = read_out().arm("weak")
+    assert weak.verdict == "cannot conclude"
+    assert weak.primary.absolute.low < 0 < weak.primary.absolute.high
+    assert "of weak nothing can be concluded" in read_out().sentence()
+
+
+def test_levels_are_the_means_of_everybody_assigned(finished: Workbench, shop: Shop) -> None:
+    orders = shop.orders
+    inside = (orders["ordered_at"] >= sw.STARTS_AT) & (orders["ordered_at"] < sw.ENDS_AT)
+    spent = orders[inside].groupby("customer_id")["amount_cents"].sum() / 100
+    scope = f"experiment:{sw.NAME}"
+    plain = next(
+        found
+        for found in read_out().arm("strong").comparisons
+        if found.metric == "revenue_per_customer"
+    )
+    for variant, found in (
+        ("strong", plain.absolute.treatment_value),
+        ("control", plain.absolute.control_value),
+    ):
+        people = sorted(sw.people(finished, scope, variant))
+        assert found == pytest.approx(spent.reindex(people, fill_value=0).mean(), abs=TO_THE_CENT)
+
+
+def test_conversion_counts_buyers_not_orders(finished: Workbench, shop: Shop) -> None:
+    orders = shop.orders
+    inside = (orders["ordered_at"] >= sw.STARTS_AT) & (orders["ordered_at"] < sw.ENDS_AT)
+    people = sw.people(finished, f"experiment:{sw.NAME}", "strong")
+    buyers = people & set(orders.loc[inside, "customer_id"])
+    found = next(c for c in read_out().arm("strong").comparisons if c.metric == "conversion")
+    assert found.absolute.treatment_value == pytest.approx(len(buyers) / len(people))
+
+
+def test_totals_are_the_effect_times_the_customers_and_margin_pays_the_costs() -> None:
+    for arm in read_out().arms:
+        effect = arm.primary.absolute
+        assert arm.revenue_total.estimate == pytest.approx(effect.estimate * arm.customers)
+        assert arm.revenue_total.low == pytest.approx(effect.low * arm.customers)
+        assert arm.net_total is not None
+        assert arm.net_total.high == pytest.approx(arm.revenue_total.high * 0.3 - arm.cost)
+    sent = read_out().deliveries.set_index("variant")["sent"]
+    assert read_out().arm("weak").cost == pytest.approx(0.5 * sent["weak"] + 50)
+
+
+def test_attributed_revenue_is_another_number_and_larger(shop: Shop, finished: Workbench) -> None:
+    arm = read_out().arm("strong")
+    (path,) = finished.settings.lists_folder.rglob("*_strong.csv")
+    listed = set(pd.read_csv(path, dtype=str)["customer_id"])
+    orders = shop.orders
+    inside = (orders["ordered_at"] >= sw.STARTS_AT) & (orders["ordered_at"] < sw.ENDS_AT)
+    own = orders[inside & orders["customer_id"].isin(listed)]
+    assert arm.attributed_revenue == pytest.approx(own["amount_cents"].sum() / 100)
+    assert arm.attributed_revenue > 1.2 * arm.revenue_total.estimate
+
+
+def test_every_light_of_a_sound_experiment_is_good() -> None:
+    tones = {item.name: item.tone for item in read_out().lights}
+    assert tones.pop("Power") in ("good", "unsure")
+    assert set(tones.values()) == {"good"}
+    assert len(tones) == 4
+
+
+def test_the_same_seed_gives_the_same_numbers(finished: Workbench) -> None:
+    again = finished.experiment(sw.NAME).analyze(seed=7)
+    pd.testing.assert_frame_equal(again.to_frame(), read_out().to_frame())
+    assert again.sentence() == read_out().sentence()
+
+
+def test_orders_before_the_window_are_no_outcome(workbench_at: WorkbenchAt) -> None:
+    workbench = workbench_at("finished")
+    someone = min(sw.people(workbench, f"experiment:{sw.NAME}", "weak"))
+    outside = [
+        order("before", someone, "2024-04-30 23:59:59", "999999.00"),
+        order("after", someone, "2024-05-29 00:00:00", "999999.00"),
+    ]
+    import_rows(workbench, "orders", pd.DataFrame(outside), "outside")
+    weak = next(
+        c
+        for c in workbench.experiment(sw.NAME).analyze(seed=7).arm("weak").comparisons
+        if c.metric == "conversion"
+    )
+    expected = next(c for c in read_out().arm("weak").comparisons if c.metric == "conversion")
+    assert weak.absolute == expected.absolute
+
+
+def test_the_registered_plan_counts_and_a_changed_file_is_told(workbench_at: WorkbenchAt) -> None:
+    workbench = workbench_at("finished")
+    sw.write_experiment(workbench.settings.folder, extra="alpha: 0.2\n")
+    result = workbench.experiment(sw.NAME).analyze(seed=7)
+    assert result.plan.alpha == 0.05
+    light = light_of(result, "Plan")
+    assert light.tone == "unsure"
+    assert "the file was changed after registration" in light.detail
+    assert result.arm("strong").primary == read_out().arm("strong").primary
+
+
+def test_an_open_window_says_continue(workbench_at: WorkbenchAt, shop: Shop) -> None:
+    workbench = workbench_at("exported")
+    orders = shop.orders
+    part = orders[orders["ordered_at"].between(sw.STARTS_AT, datetime(2024, 5, 20))]
+    import_rows(workbench, "orders", till_file(part), "part")
+    result = workbench.experiment(sw.NAME).analyze(seed=7)
+    assert result.verdict == "continue"
+    assert "the window ends on 2024-05-28" in light_of(result, "Plan").detail
+
+
+def test_control_customers_who_got_mail_light_the_contamination_light(
+    workbench_at: WorkbenchAt,
+) -> None:
+    workbench = workbench_at("finished")
+    folder = workbench.settings.folder
+    controls = sorted(sw.people(workbench, f"experiment:{sw.NAME}", "control"))
+    (folder / "maps" / "sends.yml").write_text(
+        "table: send\nsource_system: old\nfiles: 'sends*.csv'\ncolumns:\n"
+        "  send_id: id\n  campaign_id: {value: spring-mailing}\n  customer_id: customer\n"
+        "  scheduled_at: at\n  message_class: class\n"
+    )
+
+    def send(name: str, people: list[str], at: str, message_class: str) -> None:
+        frame = pd.DataFrame({"customer": people, "at": at, "class": message_class})
+        frame.insert(0, "id", [f"{name}-{number}" for number in range(len(people))])
+        import_rows(workbench, "sends", frame, name)
+
+    send("outside", controls, "2024-04-30 12:00:00", "marketing")
+    send("receipt", controls, "2024-05-02 12:00:00", "transactional")
+    experiment = workbench.experiment(sw.NAME)
+    assert light_of(experiment.analyze(seed=7), "Contamination").tone == "good"
+    send("few", controls[:5], "2024-05-02 12:00:00", "marketing")
+    few = light_of(experiment.analyze(seed=7), "Contamination")
+    assert few.tone == "unsure"
+    assert f"5 of {len(controls):,} control customers" in few.detail
+    send("many", controls[: len(controls) // 10], "2024-05-02 12:00:00", "marketing")
+    result = experiment.analyze(seed=7)
+    assert light_of(result, "Contamination").tone == "bad"
+    assert result.verdict == "cannot conclude"
+    assert "A check failed (contamination)" in result.sentence()
+
+
+def test_lost_customers_break_the_sample_ratio(
+    workbench_at: WorkbenchAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crm_lab.gateway import operations
+
+    whole = operations.assigned
+    workbench = workbench_at("finished")
+    experiment = workbench.experiment(sw.NAME)
+    monkeypatch.setattr(
+        operations,
+        "assigned",
+        lambda scope: whole(scope) + " and not (variant = 'strong' and bucket % 5 = 0)",
+    )
+    result = experiment.analyze(seed=7)
+    assert light_of(result, "Sample").tone == "bad"
+    assert result.verdict == "cannot conclude"
+    assert {arm.verdict for arm in result.arms} == {"cannot conclude"}
+    assert "no number of this page may be believed yet" in result.sentence()
+
+
+# --- on frames ----------------------------------------------------------------------------------
+
+
+def plan_of(**changes: Any) -> Plan:
+    spec = ExperimentSpec(
+        name="x",
+        title="t",
+        hypothesis="h",
+        owner="o",
+        starts_on=date(2024, 5, 1),
+        ends_on=date(2024, 5, 28),
+        arms={"a": ArmSpec(share=1.0, message="m")},
+        costs=CostsSpec(per_message=0.5, margin_share=0.5),
+    ).model_copy(update={"pre_period_days": 0} | changes)
+    return resolve(spec, ControlGroupSpec(salt="s"), timezone="UTC", currency="EUR")
+
+
+def frame_of(
+    treated: np.ndarray | list[float], control: np.ndarray | list[float], **columns: Any
+) -> pd.DataFrame:
+    revenue = np.concatenate([np.asarray(treated, float), np.asarray(control, float)])
+    return pd.DataFrame(
+        {
+            "variant": ["a"] * len(treated) + ["control"] * len(control),
+            "revenue": revenue,
+            "orders": (revenue > 0).astype(int),
+            "pre_revenue": 0.0,
+            "pre_orders": 0,
+        }
+        | columns
+    )
+
+
+def spend(rng: np.random.Generator, n: int, *, shift: float = 0.0) -> np.ndarray:
+    return np.where(rng.random(n) < 0.3, rng.lognormal(4, 1, n) + shift, 0.0)
+
+
+def analyzed(plan: Plan, frame: pd.DataFrame, **options: Any) -> ArmResult:
+    chosen = {"rng": np.random.default_rng(5), "permutations": PERMUTATIONS} | options
+    return analyze_arm(plan, frame, "a", **chosen)
+
+
+def test_the_result_does_not_depend_on_the_order_of_rows() -> None:
+    rng = np.random.default_rng(1)
+    frame = frame_of(spend(rng, 900), spend(rng, 100))
+    frame["pre_revenue"] = spend(rng, 1_000)
+    plan = plan_of(pre_period_days=28)
+    first = analyzed(plan, frame)
+    second = analyzed(plan, frame.sample(frac=1, random_state=3))
+    for name in ("estimate", "treatment_value", "control_value"):
+        left, right = (getattr(found.primary.absolute, name) for found in (first, second))
+        assert left == pytest.approx(right)
+    assert first.primary.absolute.low == pytest.approx(second.primary.absolute.low, rel=0.1)
+
+
+NO_ESTIMATE = {
+    "no treated": ([], [1.0, 2.0, 3.0]),
+    "no control": ([1.0, 2.0, 3.0], []),
+    "nobody": ([], []),
+    "one treated": ([5.0], [1.0, 2.0, 3.0]),
+    "one control": ([1.0, 2.0, 3.0], [5.0]),
+    "nobody bought": ([0.0] * 50, [0.0] * 20),
+    "everybody spent the same": ([7.0] * 50, [7.0] * 20),
+}
+
+
+@pytest.mark.parametrize("case", NO_ESTIMATE)
+@pytest.mark.parametrize("pre_period_days", [0, 28])
+def test_data_that_can_tell_nothing_give_nan_and_a_reason(case: str, pre_period_days: int) -> None:
+    result = analyzed(plan_of(pre_period_days=pre_period_days), frame_of(*NO_ESTIMATE[case]))
+    effect = result.primary.absolute
+    assert result.verdict == "cannot conclude"
+    assert not effect.is_known
+    assert np.isnan(effect.p_value)
+    assert effect.reason
+    assert np.isnan(result.revenue_total.low)
+    assert result.net_total is not None
+    assert np.isnan(result.net_total.high)
+
+
+def test_conversion_of_an_empty_arm_has_no_p_value() -> None:
+    plan = plan_of(metrics=MetricsSpec(primary="conversion", secondary=()))
+    effect = analyzed(plan, frame_of([], [1.0, 0.0])).primary.absolute
+    assert not effect.is_known
+    assert np.isnan(effect.p_value)
+    assert effect.reason
+
+
+@pytest.mark.parametrize(
+    ("shift", "minimum", "verdict"),
+    [(100.0, 0.0, "ship"), (100.0, 25.0, "cannot conclude"), (300.0, 25.0, "ship")],
+)
+def test_the_rule_asks_for_more_than_the_minimum(
+    shift: float, minimum: float, verdict: str
+) -> None:
+    rule = "interval_above_minimum" if minimum else "interval_above_zero"
+    plan = plan_of(decision=DecisionSpec(rule=rule, minimum=minimum))
+    rng = np.random.default_rng(2)
+    result = analyzed(plan, frame_of(spend(rng, 2_000, shift=shift), spend(rng, 500)))
+    assert (result.primary.absolute.low > minimum) == (verdict == "ship")
+    assert result.verdict == verdict
+
+
+def test_a_harmful_campaign_is_stopped() -> None:
+    rng = np.random.default_rng(3)
+    result = analyzed(plan_of(), frame_of(spend(rng, 1_500), spend(rng, 500, shift=150)))
+    assert result.primary.absolute.high < 0
+    assert result.verdict == "stop"
+
+
+@pytest.mark.parametrize(
+    ("flags", "verdict"),
+    [({"is_complete": False}, "continue"), ({"is_broken": True}, "cannot conclude")],
+)
+def test_flags_come_before_the_rule(flags: dict[str, bool], verdict: str) -> None:
+    rng = np.random.default_rng(4)
+    frame = frame_of(spend(rng, 1_500, shift=300), spend(rng, 500))
+    assert analyzed(plan_of(), frame, **flags).verdict == verdict
+
+
+def test_the_pre_period_narrows_the_interval_it_explains() -> None:
+    rng = np.random.default_rng(6)
+    before = rng.lognormal(4, 1, 2_000)
+    revenue = before + rng.normal(0, 10, 2_000) + 500
+    frame = frame_of(revenue[:1_600], revenue[1_600:])
+    frame["pre_revenue"] = before
+    plain = analyzed(plan_of(), frame)
+    adjusted = analyzed(plan_of(pre_period_days=28), frame)
+    assert adjusted.variance_reduction > 0.9
+
+    def width(result: ArmResult) -> float:
+        return result.primary.absolute.high - result.primary.absolute.low
+
+    assert width(adjusted) < 0.4 * width(plain)
+    assert plain.variance_reduction == 0
+
+
+def test_costs_are_messages_and_fixed_costs() -> None:
+    result = analyzed(plan_of(), frame_of([1.0, 2.0, 4.0], [1.0, 2.0, 5.0]), messages=3)
+    assert result.cost == 1.5
+    without_margin = plan_of(costs=CostsSpec(per_message=0.5))
+    assert analyzed(without_margin, frame_of([1.0, 2.0, 4.0], [1.0, 2.0, 5.0])).net_total is None
+
+
+def test_a_copied_workbench_gives_the_same_numbers(tmp_path: Path) -> None:
+    moved = shutil.copytree(sw.STAGES["finished"](), tmp_path / "moved")
+    again = open_workbench(moved).experiment(sw.NAME).analyze(seed=7)
+    pd.testing.assert_frame_equal(again.to_frame(), read_out().to_frame())
