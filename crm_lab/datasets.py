@@ -233,7 +233,8 @@ def write_complete_journey(
     """Write what the grocery chain knew on ``until`` as source files with their maps.
 
     Later orders are left out: they are what the till delivers after the campaign. E-mail
-    addresses and consents are invented (see :data:`INVENTED_ADDRESSES`).
+    addresses and consents are invented (see :data:`INVENTED_ADDRESSES`). Of the year's lines,
+    4,836 are of 17 products that the product file does not describe: the import sets them aside.
 
     Parameters
     ----------

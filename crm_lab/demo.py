@@ -24,6 +24,7 @@ CAMPAIGN = "november-mailing"
 STARTS_ON = date(2017, 11, 1)
 ENDS_ON = date(2017, 11, 28)
 TODAY = "2017-11-01"
+DAY_AFTER = "2017-11-29"
 JOURNEY_GATEWAY = "data/gateway"
 CDNOW = "cdnow"
 CDNOW_GATEWAY = "data/cdnow"
@@ -97,8 +98,11 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("control-group", "draw", "--share", "5%", "--yes", "--as-of", TODAY)
     out.rule("4  Plan, assign, export")
     step("experiment", "plan", CAMPAIGN, "--as-of", TODAY)
+    step("experiment", "register", CAMPAIGN, "--by", "Head of CRM", "--as-of", TODAY)
     step("experiment", "assign", CAMPAIGN, "--as-of", TODAY)
     step("experiment", "export", CAMPAIGN, "--as-of", TODAY)
+    running = ("--to", "running", "--by", "CRM team", "--as-of", TODAY)
+    step("experiment", "status", CAMPAIGN, *running)
     out.rule("5  Four weeks later: the sending service and the till deliver")
     till = journey.orders()
     till = till[
@@ -112,9 +116,14 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("experiment", "ingest", CAMPAIGN, results)
     out.rule("6  Read")
     step("experiment", "analyze", CAMPAIGN)
+    decided = ("--by", "Head of CRM", "--note", "reminder only; look again in February")
+    step("experiment", "decide", CAMPAIGN, "ship", *decided, "--as-of", DAY_AFTER)
     out.rule("7  Publish")
     step("report", "run", "customer_base")
     step("report", "run", "control_group")
+    for name, size in (("a shop of 3,000", "3000"), ("a base of a million", "1000000")):
+        title = ("--title", f"Experiment design: {name}")
+        step("report", "run", "experiment_design", *title, "-p", "example_customers", size)
     step("report", "run", "aa_calibration", "--title", "A/A calibration: Complete Journey")
     music_window = ("-p", "starts_on", "1997-07-01", "-p", "pre_period_days", "91")
     music_title = ("--title", "A/A calibration: CDNOW")

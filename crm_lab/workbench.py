@@ -23,8 +23,10 @@ from crm_lab.cards import Result
 from crm_lab.customers import BaseOverview, describe_base
 from crm_lab.experiments import calibration
 from crm_lab.experiments.calibration import Calibration
+from crm_lab.experiments.design import Design, design
 from crm_lab.experiments.epochs import open_epoch
 from crm_lab.experiments.outlook import count_obstacles
+from crm_lab.experiments.registry import Registry, build_registry
 from crm_lab.experiments.spec import (
     experiment_names,
     load_control_group,
@@ -32,6 +34,9 @@ from crm_lab.experiments.spec import (
 from crm_lab.gateway import ImportReport, Snapshot, load_map, operations
 from crm_lab.handles import Context, ControlGroup, Experiment, Lifetime, import_folder, now
 from crm_lab.settings import load_settings
+
+DESIGN_WEEKS = (4, 8, 13)
+"""Window lengths of the curve over the horizon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -166,6 +171,73 @@ class Workbench(Context):
             rng=np.random.default_rng(seed),
             draws=draws,
             progress=progress,
+        )
+
+    def design(
+        self,
+        *,
+        control_share: float = 0.05,
+        weeks: int = 4,
+        channel: str = "email",
+        looks: int | None = None,
+        as_of: datetime | None = None,
+        seed: int = 1,
+        progress: bool = False,
+    ) -> Design:
+        """Say what a control group of this base would see, by the base's own past weeks.
+
+        Parameters
+        ----------
+        control_share : float
+            Share to hold out.
+        weeks : int
+            Length of the experiment.
+        channel : str
+            Channel by which customers must be reachable.
+        looks : int, optional
+            How often the result will be looked at; by default once, at the end.
+        as_of : datetime, optional
+            Moment up to which history is used (UTC); by default the last day with orders.
+        seed : int
+            Seed of the simulation.
+        progress : bool
+            Whether to show a progress bar on standard error.
+        """
+        end = as_of or self.day_start(self.last_day() + timedelta(days=1))
+        population = operations.reachable(channel, end)
+        with self.gateway.reader() as reader:
+            windows: dict[float, pd.DataFrame] = {
+                length: reader.frame(
+                    operations.outcomes(
+                        population,
+                        starts_at=end - timedelta(weeks=length),
+                        ends_at=end,
+                        pre_starts_at=end - timedelta(weeks=2 * length),
+                    )
+                )
+                for length in sorted({weeks, *DESIGN_WEEKS})
+            }
+        return design(
+            windows[weeks],
+            control_share=control_share,
+            weeks=weeks,
+            pre_weeks=weeks,
+            windows=windows,
+            looks=looks,
+            rng=np.random.default_rng(seed),
+            currency=self.settings.currency,
+            progress=progress,
+        )
+
+    def registry(self, *, as_of: datetime | None = None) -> Registry:
+        """List every experiment with its status, and those that nobody evaluated."""
+        known = {name: self.experiment(name) for name in self.experiments()}
+        return build_registry(
+            self.gateway,
+            {name: item.spec for name, item in known.items()},
+            as_of=as_of or now(),
+            timezone=self.settings.timezone,
+            file_plans={name: item.file_plan for name, item in known.items()},
         )
 
     def status(self) -> WorkbenchCard:

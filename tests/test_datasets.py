@@ -71,25 +71,30 @@ def test_complete_journey_orders_keep_every_cent(journey):
 
 
 @needs_journey
-def test_complete_journey_loads_without_a_rejected_record(journey, tmp_path):
+def test_complete_journey_loads_but_for_lines_of_products_that_are_not_described(journey, tmp_path):
     until = pd.Timestamp("2017-03-01")
     gateway = Gateway(tmp_path / "gateway", currency="USD")
     pairs = datasets.write_complete_journey(tmp_path, journey, until=until)
-    reports = [gateway.import_file(load_map(path), file) for path, file in pairs]
-    assert [report.rows_rejected for report in reports] == [0] * len(pairs)
+    reports = {}
+    for path, file in pairs:
+        report = gateway.import_file(load_map(path), file)
+        reports[report.table] = report
     known = journey.lines[journey.lines["ordered_at"] < until]
-    by_table = {report.table: report for report in reports}
-    assert by_table["order_line"].rows_loaded == len(known)
-    cents = known["amount_cents"].sum()
-    assert by_table["orders"].amount_loaded * 100 == cents
-    assert by_table["order_line"].amount_loaded * 100 == cents
-    assert by_table["customer"].rows_loaded == known["customer_id"].nunique()
+    strange = ~known["product_id"].isin(set(journey.products["product_id"]))
+    lines = reports.pop("order_line")
+    assert lines.rows_rejected == strange.sum() == 551
+    assert lines.rejected_by_reason == {
+        "product_id: refers to a product that the gateway does not know": 551
+    }
+    assert lines.amount_loaded * 100 == int(known.loc[~strange, "amount_cents"].sum())
+    assert lines.amount_in * 100 == int(known["amount_cents"].sum())
+    assert reports["orders"].amount_loaded * 100 == int(known["amount_cents"].sum())
+    assert reports["customer"].rows_loaded == known["customer_id"].nunique()
+    assert {report.rows_rejected for report in reports.values()} == {0}
     with gateway.reader() as reader:
         assert reader.integer("select count(*) from campaign where is_randomised") == 0
-        assert (
-            reader.integer("select count(*) from orders where ordered_at >= timestamp '2017-03-01'")
-            == 0
-        )
+        late = "select count(*) from orders where ordered_at >= timestamp '2017-03-01'"
+        assert reader.integer(late) == 0
 
 
 def test_amounts_are_written_from_cents():

@@ -18,7 +18,7 @@ class Inner(Declared):
 
 class Outer(Declared):
     name: str
-    parts: list[Inner] = []
+    parts: tuple[Inner, ...] = ()
 
 
 def write(folder: Path, text: str | bytes) -> Path:
@@ -112,6 +112,6 @@ def test_all_faults_at_once(tmp_path):
 def test_what_is_right_is_given_back_frozen(tmp_path):
     path = write(tmp_path, "name: a\nparts: [{size: 2}]\n")
     read = validate(Outer, read_yaml(path), path=path)
-    assert read == Outer(name="a", parts=[Inner(size=2)])
+    assert read == Outer(name="a", parts=(Inner(size=2),))
     with pytest.raises(ValueError, match="frozen"):
         read.name = "b"

@@ -10,9 +10,11 @@ import click
 import pandas as pd
 
 from crm_lab.cli.base import show_import
-from crm_lab.cli.options import as_of_option, gateway_option, moment, opened
+from crm_lab.cli.options import ShareType, as_of_option, gateway_option, moment, opened
 from crm_lab.errors import FileError
+from crm_lab.experiments.registry import Decision, Status
 from crm_lab.formats import listing
+from crm_lab.gateway.dialects import DIALECTS, Dialect
 from crm_lab.terminal import show, show_frame
 
 
@@ -37,6 +39,99 @@ def plan(name: str, as_of: datetime | None, gateway: str | None) -> None:
     """Print the resolved plan, what it can find, and every objection."""
     workbench = opened(gateway)
     show(workbench.experiment(name).plan(as_of=moment(workbench, as_of)))
+
+
+@experiment.command()
+@click.option("--share", type=ShareType(), default="5%", show_default=True, help="Control share.")
+@click.option("--weeks", type=click.IntRange(1, 104), default=4, show_default=True)
+@click.option("--channel", default="email", show_default=True)
+@click.option("--looks", type=click.IntRange(1, 20), help="How often the result is looked at.")
+@as_of_option
+@gateway_option
+def design(
+    share: float,
+    weeks: int,
+    channel: str,
+    looks: int | None,
+    as_of: datetime | None,
+    gateway: str | None,
+) -> None:
+    """Say what a control group of this base would see, and what to do where that is hopeless."""
+    workbench = opened(gateway)
+    made = workbench.design(
+        control_share=share,
+        weeks=weeks,
+        channel=channel,
+        looks=looks,
+        as_of=moment(workbench, as_of),
+        progress=True,
+    )
+    show(made)
+    for line in made.advice:
+        click.echo(f"- {line}")
+
+
+@experiment.command()
+@click.argument("name")
+@click.option("--by", required=True, help="Who approves it.")
+@as_of_option
+@gateway_option
+def register(name: str, by: str, as_of: datetime | None, gateway: str | None) -> None:
+    """Freeze the plan by its hash and approve it, before anything is sent."""
+    workbench = opened(gateway)
+    digest = workbench.experiment(name).register(by=by, as_of=moment(workbench, as_of))
+    click.echo(f"{name}: registered and approved by {by}; sha256 {digest}")
+
+
+@experiment.command()
+@click.argument("name", required=False)
+@click.option("--to", type=click.Choice(["draft", "approved", "running", "closed"]))
+@click.option("--by", help="Who changes the status.")
+@click.option("--note", default="", help="Why.")
+@as_of_option
+@gateway_option
+def status(
+    name: str | None,
+    to: Status | None,
+    by: str | None,
+    note: str,
+    as_of: datetime | None,
+    gateway: str | None,
+) -> None:
+    """List experiments and those never evaluated; with --to, change the status of NAME."""
+    workbench = opened(gateway)
+    at = moment(workbench, as_of)
+    if to is not None:
+        if name is None or by is None:
+            raise click.UsageError("--to needs the NAME of an experiment and --by")
+        workbench.experiment(name).change_status(to, by=by, note=note, as_of=at)
+    show(workbench.registry(as_of=at))
+
+
+@experiment.command()
+@click.argument("name")
+@click.option("--dialect", type=click.Choice(DIALECTS), default="postgresql", show_default=True)
+@gateway_option
+def sql(name: str, dialect: Dialect, gateway: str | None) -> None:
+    """Print the draw of NAME as SQL for another engine (see docs/assignment-in-sql.md)."""
+    click.echo(opened(gateway).experiment(name).sql(dialect))
+
+
+@experiment.command()
+@click.argument("name")
+@click.argument("decision", type=click.Choice(["ship", "stop", "continue", "cannot conclude"]))
+@click.option("--by", required=True, help="Who decides.")
+@click.option("--note", default="", help="Why, and when to look again.")
+@as_of_option
+@gateway_option
+def decide(
+    name: str, decision: Decision, by: str, note: str, as_of: datetime | None, gateway: str | None
+) -> None:
+    """Write the decision on NAME into the ledger and close it."""
+    workbench = opened(gateway)
+    day = moment(workbench, as_of)
+    workbench.experiment(name).decide(decision, by=by, note=note, as_of=day)
+    show(workbench.registry(as_of=day))
 
 
 @experiment.command()

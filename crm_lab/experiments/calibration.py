@@ -3,37 +3,64 @@
 Control groups are drawn again under many salts on history in which nothing was done to anybody,
 and each test is asked whether it sees an effect. There is none, so every "yes" is false; a test
 that promises 5 % must say yes in 5 % of the draws, half of them in each direction.
+
+Then effects are planted into the customers outside the control group, by more buyers or by larger
+spend, and the same draws say how often each is found (the power curve that this base really has)
+and how often the interval holds it (its coverage).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 from tqdm.auto import tqdm
 
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import bucket_ends
-from crm_lab.experiments.spec import CONTROL
-from crm_lab.gateway import Gateway, operations
-from crm_lab.stats import (
-    Comparison,
-    compare_means,
-    compare_means_welch,
-    compare_proportions,
-    permutation_null,
-    proportion_interval,
+from crm_lab.experiments.planted import (
+    CONVERSION,
+    SCORE,
+    STUDENTISED,
+    Coverage,
+    FoundEffect,
+    mean_claims,
+    plant_effects,
+    smallest_found,
 )
+from crm_lab.experiments.planted import (
+    EFFECTS as EFFECTS,
+)
+from crm_lab.experiments.rerandomised import (
+    Arms,
+    Columns,
+    Groups,
+    both_arms,
+    null_statistics,
+    size_grid,
+    t_statistics,
+)
+from crm_lab.experiments.spec import CONTROL
+from crm_lab.gateway import Gateway, Reader, operations, redraws
+from crm_lab.stats import proportion_interval
+from crm_lab.stats.proportions import score_statistic
 
 FloatArray = NDArray[np.float64]
+DrawnBy = Literal["salt", "random"]
 NULL_PERMUTATIONS = 4_000
+ALONE_PERMUTATIONS = 10_000
+"""Splits of the one null distribution that serves every draw of one size."""
 MIN_CUSTOMERS = 100
+MAX_SALTED = 50_000
+"""From this many customers on groups are drawn by a generator: a hash each is too dear."""
+REVENUE, ADJUSTED = "revenue per customer", "revenue per customer, adjusted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +119,7 @@ class FalsePositives:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Calibration(Result):
-    """False-positive rates of every test on one base.
+    """False-positive rates, power and coverage of the tests on one base.
 
     Attributes
     ----------
@@ -103,7 +130,7 @@ class Calibration(Result):
     control_share : float
         Share drawn as control.
     draws : int
-        Salts.
+        Control groups drawn.
     alpha : float
         Promised rate.
     tests : tuple of FalsePositives
@@ -112,6 +139,12 @@ class Calibration(Result):
         What the window looked like.
     snapshot : str
         Label of the data.
+    drawn_by : {"salt", "random"}
+        How: by the hash under salts, as a real control group, or by a random generator.
+    power : tuple of FoundEffect
+        One per metric, way of planting and size of the effect, for the tests that decide.
+    coverage : tuple of Coverage
+        One per metric, scale, way of planting and effect: none, and one that shows.
     """
 
     title: ClassVar[str] = "A/A calibration"
@@ -126,9 +159,12 @@ class Calibration(Result):
     share_who_bought: float
     mean_revenue: float
     snapshot: str
+    drawn_by: DrawnBy = "salt"
+    power: tuple[FoundEffect, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
 
     def sentence(self) -> str:
-        """Say whether the workbench's own tests keep their promise, and which others do not."""
+        """Say whether the tests that decide keep their promise, and what they can find."""
         ours = [test for test in self.tests if test.is_default]
         broken = [test for test in ours if not test.keeps_promise or test.is_one_sided]
         others = [
@@ -155,7 +191,47 @@ class Calibration(Result):
                 f" {formats.percent(test.lifts / test.draws)} of the draws where"
                 f" {formats.percent(self.alpha / 2)} was promised."
             )
-        return text
+        return text + self._power_sentence() + self._coverage_sentence()
+
+    def _power_sentence(self) -> str:
+        """Say the smallest effect that is found in 80 % of the draws, per metric."""
+        found = []
+        for metric in dict.fromkeys(point.metric for point in self.power):
+            points = [point for point in self.power if point.metric == metric]
+            words = []
+            for way in dict.fromkeys(point.planted for point in points):
+                curve = [point for point in points if point.planted == way]
+                lift = smallest_found(curve)
+                words.append(
+                    f"{formats.percent(lift, decimals=0, signed=True)} by {way}"
+                    if np.isfinite(lift)
+                    else f"none up to {formats.percent(curve[-1].lift, decimals=0, signed=True)}"
+                    f" by {way}"
+                )
+            found.append(f"{metric} {' or '.join(words)}")
+        if not found:
+            return ""
+        return f" The smallest effect that they find in 80 % of the draws: {'; '.join(found)}."
+
+    def _coverage_sentence(self) -> str:
+        """Say in how many of the draws the intervals held what was planted."""
+        known = [row for row in self.coverage if row.draws]
+        if not known:
+            return ""
+        promise = formats.percent(1 - self.alpha, decimals=0)
+        shares = sorted(row.share for row in known)
+        short = [row for row in known if row.is_short]
+        text = (
+            f" Intervals of {promise} held the planted effect in"
+            f" {formats.percent(shares[0])} to {formats.percent(shares[-1])} of the draws"
+        )
+        if not short:
+            return f"{text}."
+        worst = min(short, key=lambda row: row.share)
+        return (
+            f"{text}, too seldom for {worst.metric} ({worst.scale}) with"
+            f" {formats.percent(worst.lift, decimals=0, signed=True)} by {worst.planted}."
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per test: claims of lift and drop, both, interval, promise."""
@@ -167,14 +243,59 @@ class Calibration(Result):
                     "claimed a lift": formats.percent(test.lifts / test.draws),
                     "claimed a drop": formats.percent(test.drops / test.draws),
                     "either": formats.percent(test.rate),
-                    "interval (99 %)": formats.interval(
-                        100 * test.interval[0], 100 * test.interval[1], decimals=1, unit="%"
-                    ),
+                    "interval (99 %)": _percents(test.interval),
                     "promised": formats.percent(test.alpha),
                 }
                 for test in self.tests
                 if test.draws
             ]
+        )
+
+    def power_frame(self) -> pd.DataFrame:
+        """Give one row per planted effect: how often the test that decides claimed a lift."""
+        return pd.DataFrame(
+            [
+                {
+                    "metric": point.metric,
+                    "planted by": point.planted,
+                    "effect": formats.percent(point.lift, decimals=0, signed=True),
+                    "found": formats.percent(point.share),
+                    "interval (99 %)": _percents(point.interval),
+                    "draws": point.draws,
+                }
+                for point in self.power
+            ],
+            columns=["metric", "planted by", "effect", "found", "interval (99 %)", "draws"],
+        )
+
+    def coverage_frame(self) -> pd.DataFrame:
+        """Give one row per interval: how often it held the planted effect."""
+        return pd.DataFrame(
+            [
+                {
+                    "metric": row.metric,
+                    "interval of": row.scale,
+                    "planted by": row.planted,
+                    "effect": formats.percent(row.lift, decimals=0, signed=True),
+                    "held": formats.percent(row.share),
+                    "interval (99 %)": _percents(row.interval),
+                    "promised": formats.percent(1 - row.alpha),
+                    "open ends": row.open_ends,
+                    "draws": row.draws,
+                }
+                for row in self.coverage
+            ],
+            columns=[
+                "metric",
+                "interval of",
+                "planted by",
+                "effect",
+                "held",
+                "interval (99 %)",
+                "promised",
+                "open ends",
+                "draws",
+            ],
         )
 
 
@@ -190,9 +311,11 @@ def calibrate(
     rng: np.random.Generator,
     draws: int = 1_000,
     alpha: float = 0.05,
+    by: DrawnBy | None = None,
+    effects: tuple[float, ...] = EFFECTS,
     progress: bool = False,
 ) -> Calibration:
-    """Draw control groups under many salts on untouched history and count false claims.
+    """Draw control groups again and again on untouched history and count what tests claim.
 
     Parameters
     ----------
@@ -207,18 +330,26 @@ def calibrate(
     control_share : float
         Share drawn as control.
     rng : numpy.random.Generator
-        Source of the permutations; the salts are fixed names.
+        Source of the permutations and of the planted effects, and of the groups if they are drawn
+        at random; the salts are fixed names.
     draws : int
-        How many salts.
+        How many control groups.
     alpha : float
         Promised two-sided rate.
+    by : {"salt", "random"}, optional
+        Draw by the hash of the customer id under so many salts, which is the rule of the real
+        control group and gives groups of slightly different sizes, or by the generator, groups of
+        one size; by default the salt up to 50,000 customers, and the generator above.
+    effects : tuple of float
+        Effects to plant (0.1: 10 % more), ascending; none: false positives only.
     progress : bool
         Whether to show a progress bar on standard error.
 
     Raises
     ------
     DesignError
-        Fewer than 100 customers, no draw, or a share or an error rate that is none.
+        Fewer than 100 customers, no draw, a share or an error rate that is none, or an effect that
+        is not above 0.
     """
     bucket_ends({CONTROL: control_share})
     if draws < 1 or not 0 < alpha < 1 or not control_share < 1:
@@ -226,7 +357,11 @@ def calibrate(
             f"{draws} draws of {control_share} with an error rate of {alpha}",
             expected="at least one draw, and rates between 0 and 1",
         )
-    salts = tuple(f"aa-{index}" for index in range(draws))
+    if any(not 0 < effect < np.inf for effect in effects) or list(effects) != sorted(set(effects)):
+        raise DesignError(
+            f"effects of {formats.listing(str(effect) for effect in effects)}",
+            expected="effects above 0, ascending",
+        )
     with gateway.reader() as reader:
         frame = reader.frame(
             operations.outcomes(
@@ -237,10 +372,26 @@ def calibrate(
             raise DesignError(
                 f"{len(frame)} customers in '{base}'", expected=f"at least {MIN_CUSTOMERS}"
             )
-        drawn = reader.frame(operations.drawn_controls(population, salts, control_share))
+        drawn_by: DrawnBy = by or ("salt" if len(frame) <= MAX_SALTED else "random")
+        salted = (
+            _salted_groups(reader, frame["customer_id"], draws, control_share)
+            if drawn_by == "salt"
+            else None
+        )
         snapshot = reader.snapshot
-    groups = _control_positions(frame["customer_id"], drawn, draws)
-    tests = count_false_positives(frame, groups, alpha=alpha, rng=rng, progress=progress)
+    values = _metrics(frame)
+    planted = plant_effects(values, effects, control_share=control_share, rng=rng)
+    columns = Columns.of({**values, **planted.columns})
+    size = min(max(round(len(frame) * control_share), 2), len(frame) - 2)
+    groups = (
+        _usable(salted, columns)
+        if salted is not None
+        else Groups.random(columns, size=size, draws=draws, rng=rng)
+    )
+    tests = _count_claims(
+        columns, groups, alpha=alpha, rng=rng, progress=progress, metrics=tuple(values)
+    )
+    power, coverage = planted.judged(columns, groups, alpha=alpha, rng=rng)
     return Calibration(
         base=base,
         customers=len(frame),
@@ -251,6 +402,9 @@ def calibrate(
         share_who_bought=float((frame["orders"] > 0).mean()),
         mean_revenue=float(frame["revenue"].mean()),
         snapshot=snapshot.label,
+        drawn_by=drawn_by,
+        power=power,
+        coverage=coverage,
     )
 
 
@@ -281,53 +435,149 @@ def count_false_positives(
     -----
     Adjusted revenue uses one slope over all customers, since there is no effect that a slope
     within arms would have to be kept apart from; the null distribution of the permutation test
-    then depends on the size of the control group only and is drawn once per size.
+    then depends on the size of the control group only. It is drawn for sizes 3 % apart, and each
+    draw is judged by the nearest: the t statistic is studentised, so what is left to depend on the
+    size is its skewness, which changes with the square root of the size, by less than 1 %.
     """
-    revenue = frame["revenue"].to_numpy(dtype=float)
-    bought = (frame["orders"] > 0).to_numpy()
-    adjusted = _adjusted(revenue, frame["pre_revenue"].to_numpy(dtype=float))
-    means = {"revenue per customer": revenue, "revenue per customer, adjusted": adjusted}
-    counts: dict[tuple[str, str, bool], list[Comparison]] = {}
-    nulls: dict[tuple[str, int], FloatArray] = {}
-    for positions in tqdm(groups, desc="A/A draws", disable=not progress):
-        held = len(positions)
-        if held < 2 or len(frame) - held < 2:
-            continue
-        mask = np.zeros(len(frame), dtype=bool)
-        mask[positions] = True
-        conversion = compare_proportions(
-            int(bought[~mask].sum()), len(frame) - held, int(bought[mask].sum()), held, alpha=alpha
-        )
-        counts.setdefault(("conversion", "score test", True), []).append(conversion)
-        welch = compare_means_welch(revenue[~mask], revenue[mask], alpha=alpha)
-        counts.setdefault(("revenue per customer", "Welch's t", False), []).append(welch)
-        for metric, values in means.items():
-            key = (metric, held)
-            if key not in nulls:
-                nulls[key] = permutation_null(
-                    values, len(frame) - held, held, permutations=NULL_PERMUTATIONS, rng=rng
-                )
-            found = compare_means(
-                values[~mask], values[mask], alpha=alpha, rng=rng, null=nulls[key]
-            )
-            counts.setdefault((metric, "studentised permutation", True), []).append(found)
-    return tuple(
-        _false_positives(metric, method, is_default, found, alpha)
-        for (metric, method, is_default), found in counts.items()
+    columns = Columns.of(_metrics(frame))
+    return _count_claims(columns, _usable(groups, columns), alpha=alpha, rng=rng, progress=progress)
+
+
+def count_random_claims(
+    bought: NDArray[np.bool_],
+    means: dict[str, FloatArray],
+    *,
+    size: int,
+    draws: int,
+    alpha: float,
+    rng: np.random.Generator,
+    permutations: int = NULL_PERMUTATIONS,
+) -> tuple[FalsePositives, ...]:
+    """Ask every test about control groups of one size drawn by a generator.
+
+    Parameters
+    ----------
+    bought : ndarray of bool, shape (customers,)
+        Who bought: the metric conversion.
+    means : mapping of str to ndarray
+        Name and values of every metric that is a mean per customer.
+    size, draws : int
+        Controls per group, and groups.
+    alpha : float
+        Promised two-sided rate.
+    rng : numpy.random.Generator
+        Source of groups and permutations.
+    permutations : int
+        Splits of the null distribution.
+    """
+    columns = Columns.of({CONVERSION: bought.astype(np.float64)} | means)
+    groups = Groups.random(columns, size=size, draws=draws, rng=rng)
+    return _count_claims(
+        columns, groups, alpha=alpha, rng=rng, permutations=permutations, progress=False
     )
 
 
-def _false_positives(
-    metric: str, method: str, is_default: bool, found: list[Comparison], alpha: float
+def _metrics(frame: pd.DataFrame) -> dict[str, FloatArray]:
+    revenue = frame["revenue"].to_numpy(dtype=float)
+    return {
+        CONVERSION: (frame["orders"] > 0).to_numpy(dtype=float),
+        REVENUE: revenue,
+        ADJUSTED: _adjusted(revenue, frame["pre_revenue"].to_numpy(dtype=float)),
+    }
+
+
+def _usable(groups: list[NDArray[np.int64]], columns: Columns) -> Groups:
+    """Leave out the draws with fewer than two customers on a side."""
+    return Groups.of(
+        [group for group in groups if 2 <= len(group) <= columns.population - 2], columns
+    )
+
+
+def _count_claims(
+    columns: Columns,
+    groups: Groups,
+    *,
+    alpha: float,
+    rng: np.random.Generator,
+    progress: bool,
+    permutations: int | None = None,
+    metrics: tuple[str, ...] = (),
+) -> tuple[FalsePositives, ...]:
+    """Count the claims of every test, on all columns or on those of ``metrics``."""
+    if not groups.sizes.size:
+        return ()
+    own = columns.keep(metrics or columns.names)
+    treated, control = both_arms(own, groups)
+    t = t_statistics(treated, control)
+    grid, nearest = size_grid(groups.sizes)
+    splits = permutations or (ALONE_PERMUTATIONS if grid.size == 1 else NULL_PERMUTATIONS)
+    nulls = [
+        null_statistics(own, size=int(size), permutations=splits, rng=rng)
+        for size in tqdm(grid, desc="null distributions", disable=not progress)
+    ]
+    found = []
+    for number, metric in enumerate(own.names):
+        statistic = t[:, number]
+        if metric == CONVERSION:
+            x_t, x_c = (
+                np.rint(arm.means[:, number] * arm.sizes[:, 0]) for arm in (treated, control)
+            )
+            z = score_statistic(x_t, treated.sizes[:, 0], x_c, control.sizes[:, 0])
+            p_value = 2 * special.ndtr(-np.abs(z))
+            lifts, drops = (p_value <= alpha) & (z > 0), (p_value <= alpha) & (z < 0)
+            known = np.ones(z.size, dtype=bool)
+            found.append(_counted(metric, SCORE, known, lifts, drops, alpha, is_default=True))
+            continue
+        known = np.isfinite(statistic)
+        if metric != ADJUSTED:
+            p_value = _welch_p(statistic, treated, control, number)
+            claims = known & (p_value <= alpha)
+            found.append(
+                _counted(
+                    metric,
+                    "Welch's t",
+                    known,
+                    claims & (statistic > 0),
+                    claims & (statistic < 0),
+                    alpha,
+                    is_default=False,
+                )
+            )
+        lifts, drops = mean_claims(
+            statistic, [null[number] for null in nulls], nearest, alpha=alpha
+        )
+        found.append(
+            _counted(
+                metric, STUDENTISED, known, lifts & known, drops & known, alpha, is_default=True
+            )
+        )
+    return tuple(found)
+
+
+def _welch_p(t: FloatArray, treated: Arms, control: Arms, number: int) -> FloatArray:
+    first, second = treated.errors[:, number], control.errors[:, number]
+    spread = first**2 / (treated.sizes[:, 0] - 1) + second**2 / (control.sizes[:, 0] - 1)
+    df = np.full(t.shape, np.nan)
+    np.divide((first + second) ** 2, spread, out=df, where=spread > 0)
+    return np.asarray(2 * special.stdtr(df, -np.abs(t)), dtype=np.float64)
+
+
+def _counted(
+    metric: str,
+    method: str,
+    known: NDArray[np.bool_],
+    lifts: NDArray[np.bool_],
+    drops: NDArray[np.bool_],
+    alpha: float,
+    *,
+    is_default: bool,
 ) -> FalsePositives:
-    known = [comparison.absolute for comparison in found if comparison.absolute.is_known]
-    claims = [effect for effect in known if effect.is_significant]
     return FalsePositives(
         metric=metric,
         method=method,
-        draws=len(known),
-        lifts=sum(effect.estimate > 0 for effect in claims),
-        drops=sum(effect.estimate < 0 for effect in claims),
+        draws=int(known.sum()),
+        lifts=int((lifts & known).sum()),
+        drops=int((drops & known).sum()),
         alpha=alpha,
         is_default=is_default,
     )
@@ -342,12 +592,19 @@ def _adjusted(revenue: FloatArray, before: FloatArray) -> FloatArray:
     return np.asarray(revenue - slope * centred, dtype=np.float64)
 
 
-def _control_positions(
-    customer_ids: pd.Series[str], drawn: pd.DataFrame, draws: int
+def _salted_groups(
+    reader: Reader, customer_ids: pd.Series[str], draws: int, share: float
 ) -> list[NDArray[np.int64]]:
-    places = pd.Series(np.arange(len(customer_ids)), index=customer_ids.to_numpy())
-    positions = places.loc[drawn["customer_id"].to_numpy()].to_numpy(dtype=np.int64)
-    order = np.argsort(drawn["draw"].to_numpy(), kind="stable")
+    """Draw by the hash: the places of the controls under each salt."""
+    places = pd.DataFrame({"place": np.arange(len(customer_ids)), "customer_id": customer_ids})
+    reader.temporary_frame("redrawn", places, {"place": "INTEGER", "customer_id": "VARCHAR"})
+    salts = tuple(f"aa-{index}" for index in range(draws))
+    drawn = reader.frame(redraws.control_places("redrawn", salts, share))
+    order = np.lexsort((drawn["place"], drawn["draw"]))
+    place = drawn["place"].to_numpy(dtype=np.int64)[order]
     ends = np.searchsorted(drawn["draw"].to_numpy()[order], np.arange(draws + 1))
-    ordered = positions[order]
-    return [np.sort(ordered[ends[i] : ends[i + 1]]) for i in range(draws)]
+    return [place[ends[i] : ends[i + 1]] for i in range(draws)]
+
+
+def _percents(interval: tuple[float, float]) -> str:
+    return formats.interval(100 * interval[0], 100 * interval[1], decimals=1, unit="%")

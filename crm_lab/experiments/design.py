@@ -14,89 +14,44 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import special
 
 from crm_lab import formats
 from crm_lab.cards import Result
-from crm_lab.errors import DesignError, Fault
+from crm_lab.errors import DesignError
 from crm_lab.experiments import design_wording as wording
+from crm_lab.experiments.design_rows import (
+    MetricDesign,
+    formula_row,
+    long_row,
+    row_name,
+    simulated_rows,
+)
+from crm_lab.experiments.design_sights import (
+    Base,
+    Metric,
+    Sight,
+    check_input,
+    curve_frame,
+    horizon_frame,
+    read_sights,
+    sight_of,
+)
 from crm_lab.stats import (
     Boundary,
-    DesignFactors,
     DetectableEffect,
-    Mechanism,
     SequentialPlan,
     SimulatedPower,
-    cluster_sizes,
-    design_effect,
     group_sequential,
-    intraclass_correlation,
-    minimum_detectable_effect_mean,
-    minimum_detectable_effect_proportion,
-    minimum_detectable_effect_ratio,
-    ratio_variance,
-    required_total,
-    simulate_power,
 )
 
-Metric = Literal["conversion", "revenue_per_customer", "average_order_value"]
 Verdict = Literal["enough", "only large effects", "hopeless", "cannot be said"]
-FloatArray = NDArray[np.float64]
 
-LIFTS = (0.05, 0.10, 0.20)
-"""Relative effects for which the needed base and time are given."""
 TARGET = 0.20
 """Relative effect that a good design sees; few campaigns bring more."""
 HOPELESS = 0.50
 """Relative effect beyond which hardly any campaign lies."""
-SIMULATED_MULTIPLES = (0.0, 0.5, 0.75, 1.0, 1.3, 1.7, 2.3, 3.2, 4.5)
-"""Planted effects, as multiples of what the formula promises."""
 WORTHWHILE = 0.05
 """Improvement of the detectable effect from which it is worth a sentence."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricDesign:
-    """What the design can see in one metric by one method.
-
-    Attributes
-    ----------
-    metric : str
-        ``conversion``, ``revenue_per_customer`` or ``average_order_value``.
-    method : str
-        ``formula``, or ``simulation`` with how the effect came about.
-    is_adjusted : bool
-        Whether by the pre-period.
-    correlation : float
-        Correlation with the pre-period that the adjustment uses; 0 without.
-    design_effect : float
-        Factor on the variance from clusters; 1 without.
-    detectable : DetectableEffect
-        Smallest change that shows, with the reason where there is none.
-    relative_with_looks : float
-        The same with the planned looks; NaN without looks.
-    required : tuple of (float, float)
-        Eligible customers needed (control, every arm and the rest) per relative effect; NaN when
-        no base is large enough.
-    weeks_newcomers : tuple of (float, float)
-        Weeks until so many customers have come, plus the window, per relative effect; NaN when
-        nobody comes.
-    weeks_window : tuple of (float, float)
-        Length of the window that shows the effect on this base, per relative effect, from the
-        windows given and the projection; NaN when none within them does.
-    """
-
-    metric: Metric
-    method: str
-    is_adjusted: bool
-    correlation: float
-    design_effect: float
-    detectable: DetectableEffect
-    relative_with_looks: float
-    required: tuple[tuple[float, float], ...]
-    weeks_newcomers: tuple[tuple[float, float], ...]
-    weeks_window: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -133,6 +88,9 @@ class Design(Result):
         What would see more, most useful first; and what to mind.
     verdict : str
         ``enough``, ``only large effects``, ``hopeless`` or ``cannot be said``.
+    campaigns, campaigns_half : float
+        Campaigns of this size that together see a change of 20 % in the primary metric, with this
+        control share and with half held out; NaN when no number does.
     currency : str
         Currency of amounts; may be empty.
     """
@@ -156,6 +114,8 @@ class Design(Result):
     looks: SequentialPlan | None
     advice: tuple[str, ...]
     verdict: Verdict
+    campaigns: float
+    campaigns_half: float
     currency: str
 
     def metric(
@@ -173,7 +133,7 @@ class Design(Result):
                 return row
         raise DesignError(
             f"the design holds no {name} by {method}{', adjusted' if adjusted else ''}",
-            expected=formats.listing(_row_name(row) for row in self.metrics),
+            expected=formats.listing(row_name(row) for row in self.metrics),
         )
 
     def sentence(self) -> str:
@@ -194,7 +154,7 @@ class Design(Result):
             weeks=wording.weeks_words(self.weeks),
             power=formats.percent(self.power, decimals=0),
         )
-        return f"{headline} {wording.ENOUGH if good else self._next_step(effect)}"
+        return f"{headline} {wording.ENOUGH if good else self._next_step()}"
 
     def number(self) -> str:
         """Give the smallest change of the primary metric that shows."""
@@ -203,7 +163,7 @@ class Design(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per metric, method and adjustment, in long form."""
-        return pd.DataFrame([_long_row(row) for row in self.metrics])
+        return pd.DataFrame([long_row(row) for row in self.metrics])
 
     def card_frame(self) -> pd.DataFrame:
         """Give the table for people."""
@@ -213,12 +173,16 @@ class Design(Result):
                     "metric": wording.METRIC_LABELS[row.metric]
                     + (", adjusted by pre-period" if row.is_adjusted else ""),
                     "by": wording.METHOD_LABELS[row.method],
-                    "base value": wording.base_words(row.metric, row.detectable.base_value, self.currency),
+                    "base value": wording.base_words(
+                        row.metric, row.detectable.base_value, self.currency
+                    ),
                     "smallest change that shows": wording.lift_words(row.detectable.relative)
                     if not row.detectable.reason
                     else row.detectable.reason,
                     **{
-                        f"base for {wording.lift_words(lift)}": formats.number(wording.rounded_up(size))
+                        f"base for {wording.lift_words(lift)}": formats.number(
+                            wording.rounded_up(size)
+                        )
                         for lift, size in row.required
                     },
                 }
@@ -230,20 +194,19 @@ class Design(Result):
         """Give the advice, one sentence a row."""
         return pd.DataFrame({"advice": list(self.advice)})
 
-    def _next_step(self, effect: DetectableEffect) -> str:
+    def _next_step(self) -> str:
+        target = wording.lift_words(TARGET)
         share, best = _share_that_sees(self.curve, self.primary, self.control_share)
-        campaigns = _campaigns(effect.relative)
+        campaigns = wording.CAMPAIGNS.format(count=formats.number(self.campaigns))
         if math.isfinite(share):
             return wording.NEXT_SHARE.format(
-                share=formats.percent(share, decimals=0),
-                campaigns=campaigns,
-                target=wording.lift_words(TARGET),
+                share=formats.percent(share, decimals=0), campaigns=campaigns, target=target
             )
-        return wording.NEXT_POOL.format(
-            target=wording.lift_words(TARGET),
+        return (wording.NEXT_POOL if math.isfinite(self.campaigns) else wording.NEXT_NONE).format(
+            target=target,
             best=wording.lift_words(best),
             campaigns=campaigns,
-            fewer=_pool(best) if math.isfinite(best) else formats.CANNOT_TELL,
+            fewer=formats.number(self.campaigns_half),
         )
 
 
@@ -257,7 +220,7 @@ def design(
     alpha: float = 0.05,
     power: float = 0.8,
     primary: Metric = "conversion",
-    windows: Mapping[float, pd.DataFrame] | None = None,
+    windows: Mapping[int, pd.DataFrame] | Mapping[float, pd.DataFrame] | None = None,
     pre_weeks: float | None = None,
     newcomers_per_week: float = 0.0,
     cluster: str | None = None,
@@ -342,11 +305,12 @@ def design(
     >>> print(design(shop, control_share=0.05, weeks=4).sentence())
     With 150 control customers only a change of about +85 % in the share who buy would show (base
     value 10.0 %, 4 weeks, 80 % probability). No control share reaches +20 % on this base (half and
-    half sees +33 %): pool 19 campaigns, or 3 with half held out.
+    half sees +33 %): pool 14 campaigns like it, or 3 with half held out.
     """
     n = len(frame) if eligible is None else eligible
+    others = {float(length): window for length, window in (windows or {}).items()}
     parts = dict(shares) if shares is not None else {"treatment": 1.0}
-    check_input(frame, windows or {}, n, control_share, weeks, parts, primary, cluster, pre_weeks)
+    check_input(frame, others, n, control_share, weeks, parts, primary, cluster, pre_weeks)
     if not (math.isfinite(newcomers_per_week) and newcomers_per_week >= 0):
         raise DesignError(
             f"newcomers_per_week is {newcomers_per_week}", expected="a number of 0 or more"
@@ -373,11 +337,11 @@ def design(
         else group_sequential(looks, alpha=alpha / len(parts), power=power, boundary=boundary)
     )
     sights = read_sights(frame, cluster)
-    horizon = horizon_frame(sights, base, weeks, windows or {}, pre_weeks, cluster)
-    rows = [_formula_row(sight, base, plan, horizon, weeks, newcomers_per_week) for sight in sights]
+    horizon = horizon_frame(sights, base, weeks, others, pre_weeks, cluster)
+    rows = [formula_row(sight, base, plan, horizon, weeks, newcomers_per_week) for sight in sights]
     simulations: list[SimulatedPower] = []
     if rng is not None and "revenue" in frame:
-        simulations, simulated = _simulated_rows(
+        simulations, simulated = simulated_rows(
             frame, sights, rows, base, rng, replicates, permutations, progress
         )
         rows += simulated
@@ -398,153 +362,17 @@ def design(
         simulations=tuple(simulations),
         looks=plan,
         advice=(),
+        campaigns=_campaigns(sight_of(sights, primary), base),
+        campaigns_half=_campaigns(sight_of(sights, primary), replace(base, share=0.5)),
         verdict=_verdict(sight_of(sights, primary), sight_of(sights, primary).detectable(base)),
         currency=currency,
     )
     return replace(draft, advice=tuple(_advice(draft, sights, base)))
 
 
-def _formula_row(
-    sight: Sight,
-    base: Base,
-    plan: SequentialPlan | None,
-    horizon: pd.DataFrame,
-    weeks: float,
-    newcomers: float,
-) -> MetricDesign:
-    required = tuple((lift, sight.required_base(base, lift)) for lift in LIFTS)
-    curve = horizon[
-        (horizon["metric"] == sight.metric) & (horizon["is_adjusted"] == sight.is_adjusted)
-    ]
-    with_looks = math.nan
-    if plan is not None:
-        with_looks = sight.detectable(base, inflation=plan.inflation).relative
-    return MetricDesign(
-        metric=sight.metric,
-        method="formula",
-        is_adjusted=sight.is_adjusted,
-        correlation=sight.correlation,
-        design_effect=sight.design_effect,
-        detectable=sight.detectable(base),
-        relative_with_looks=with_looks,
-        required=required,
-        weeks_newcomers=tuple(
-            (lift, _weeks_newcomers(size, base.n, newcomers, weeks)) for lift, size in required
-        ),
-        weeks_window=tuple((lift, _weeks_window(curve, lift)) for lift in LIFTS),
-    )
-
-
-def _weeks_newcomers(required: float, n: int, per_week: float, weeks: float) -> float:
-    missing = required - n
-    if not missing > 0:
-        return weeks if math.isfinite(missing) else math.nan
-    return weeks + missing / per_week if per_week > 0 else math.nan
-
-
-def _weeks_window(curve: pd.DataFrame, lift: float) -> float:
-    """Find where the curve over the horizon falls to ``lift``, between its points."""
-    known = curve.dropna(subset=["relative"]).sort_values("weeks")
-    weeks, relative = known["weeks"].to_numpy(np.float64), known["relative"].to_numpy(np.float64)
-    below = np.flatnonzero(relative <= lift)
-    if below.size == 0:
-        return math.nan
-    first = int(below[0])
-    if first == 0:
-        return float(weeks[0])
-    part = (relative[first - 1] - lift) / (relative[first - 1] - relative[first])
-    return float(weeks[first - 1] + part * (weeks[first] - weeks[first - 1]))
-
-
-def _simulated_rows(
-    frame: pd.DataFrame,
-    sights: Sequence[Sight],
-    formula: Sequence[MetricDesign],
-    base: Base,
-    rng: np.random.Generator,
-    replicates: int,
-    permutations: int,
-    progress: bool,
-) -> tuple[list[SimulatedPower], list[MetricDesign]]:
-    """Simulate the default revenue test on this history, by both mechanisms."""
-    revenue = frame["revenue"].to_numpy(np.float64)
-    ours = [sight for sight in sights if sight.metric == "revenue_per_customer"]
-    plain = next(row for row in formula if row.metric == "revenue_per_customer")
-    promised = plain.detectable.relative / math.sqrt(plain.design_effect)
-    reason = plain.detectable.reason or (wording.NEGATIVE_REVENUE if revenue.min() < 0 else "")
-    found: list[SimulatedPower] = []
-    rows: list[MetricDesign] = []
-    n_t, n_c = base.sizes(base.share)
-    mechanisms: tuple[Mechanism, ...] = ("more buyers", "larger spend")
-    for how in mechanisms:
-        simulated = None
-        if not reason:
-            limit = 1 / float((revenue > 0).mean()) - 1 if how == "more buyers" else math.inf
-            effects = sorted({min(promised * m, limit) for m in SIMULATED_MULTIPLES})
-            if len(effects) > 1:
-                simulated = simulate_power(
-                    revenue,
-                    n_treatment=n_t,
-                    n_control=n_c,
-                    effects=effects,
-                    how=how,
-                    alpha=base.alpha / base.comparisons,
-                    power=base.power,
-                    rng=rng,
-                    replicates=replicates,
-                    permutations=permutations,
-                    progress=progress,
-                )
-                found.append(simulated)
-        why = reason or (wording.EVERYBODY_BOUGHT if simulated is None else "")
-        rows += [_simulated_row(sight, simulated, promised, base, how, why) for sight in ours]
-    return found, rows
-
-
-def _simulated_row(
-    sight: Sight,
-    simulated: SimulatedPower | None,
-    promised: float,
-    base: Base,
-    how: Mechanism,
-    reason: str,
-) -> MetricDesign:
-    reason = reason or sight.reason or (simulated.reason if simulated else "")
-    factors = replace(sight.factors(base), comparisons=1)
-    raw = simulated.detectable if simulated is not None else math.nan
-    relative = math.nan if reason else raw * math.sqrt(factors.variance)
-    n_t, n_c = base.sizes(base.share)
-    method = simulated.method if simulated is not None else "simulation"
-    if factors.words:
-        method += wording.SCALED.format(words=factors.words)
-    stretch = (raw / promised) ** 2
-    required = tuple(
-        (lift, math.nan if reason else sight.required_base(base, lift, stretch=stretch))
-        for lift in LIFTS
-    )
-    unknown = tuple((lift, math.nan) for lift in LIFTS)
-    return MetricDesign(
-        metric=sight.metric,
-        method=f"simulation, {how}",
-        is_adjusted=sight.is_adjusted,
-        correlation=sight.correlation,
-        design_effect=sight.design_effect,
-        detectable=DetectableEffect(
-            base_value=sight.base_value,
-            absolute=relative * sight.base_value,
-            relative=relative,
-            n_treatment=n_t,
-            n_control=n_c,
-            alpha=base.alpha / base.comparisons,
-            power=base.power,
-            method=method,
-            reason=reason,
-        ),
-        relative_with_looks=math.nan,
-        required=required,
-        weeks_newcomers=unknown,
-        weeks_window=unknown,
-    )
+def _campaigns(sight: Sight, base: Base) -> float:
+    required = sight.required_base(base, TARGET)
+    return math.ceil(required / base.n) if math.isfinite(required) else math.nan
 
 
 def _verdict(sight: Sight, effect: DetectableEffect) -> Verdict:
@@ -582,11 +410,10 @@ def _advice(made: Design, sights: Sequence[Sight], base: Base) -> list[str]:
                     best=wording.lift_words(best),
                 )
             )
-        found.append(
-            wording.POOLING.format(
-                campaigns=_campaigns(now), target=wording.lift_words(TARGET), detectable=wording.lift_words(now)
-            )
-        )
+        if math.isfinite(made.campaigns):
+            campaigns = wording.CAMPAIGNS.format(count=formats.number(made.campaigns))
+            target = wording.lift_words(TARGET)
+            found.append(wording.POOLING.format(campaigns=campaigns, target=target))
         found += _longer(made, now)
         if made.primary != "conversion":
             dense = made.metric("conversion").detectable
@@ -604,7 +431,9 @@ def _advice(made: Design, sights: Sequence[Sight], base: Base) -> list[str]:
             found.append(
                 wording.COMPARISONS.format(
                     arms=base.comparisons,
-                    detectable=wording.lift_words(sight_of(sights, made.primary).detectable(alone).relative),
+                    detectable=wording.lift_words(
+                        sight_of(sights, made.primary).detectable(alone).relative
+                    ),
                     metric=metric,
                     now=wording.lift_words(now),
                 )
@@ -683,11 +512,12 @@ def _mind(made: Design) -> list[str]:
             )
     row = made.metric(made.primary)
     if made.looks is not None and math.isfinite(row.relative_with_looks):
+        places = 1 if row.detectable.relative >= 0.1 else 2
         found.append(
             wording.LOOKS.format(
                 metric=wording.METRIC_LABELS[made.primary],
-                with_looks=wording.lift_words(row.relative_with_looks, decimals=1),
-                detectable=wording.lift_words(row.detectable.relative, decimals=1),
+                with_looks=wording.lift_words(row.relative_with_looks, decimals=places),
+                detectable=wording.lift_words(row.detectable.relative, decimals=places),
             )
         )
     return found
@@ -702,31 +532,3 @@ def _share_that_sees(curve: pd.DataFrame, metric: Metric, share: float) -> tuple
     if enough.empty:
         return math.nan, best
     return math.ceil(100 * float(enough["control_share"].iloc[0]) - 1e-9) / 100, best
-
-
-def _row_name(row: MetricDesign) -> str:
-    return f"{row.metric} by {row.method}{', adjusted' if row.is_adjusted else ''}"
-
-
-def _long_row(row: MetricDesign) -> dict[str, object]:
-    effect = row.detectable
-    return {
-        "metric": row.metric,
-        "method": row.method,
-        "adjusted": row.is_adjusted,
-        "correlation": row.correlation,
-        "design_effect": row.design_effect,
-        "base_value": effect.base_value,
-        "n_treatment": effect.n_treatment,
-        "n_control": effect.n_control,
-        "absolute": effect.absolute,
-        "relative": effect.relative,
-        "relative_with_looks": row.relative_with_looks,
-        **{f"required_{lift:.0%}": size for lift, size in row.required},
-        **{f"weeks_newcomers_{lift:.0%}": weeks for lift, weeks in row.weeks_newcomers},
-        **{f"weeks_window_{lift:.0%}": weeks for lift, weeks in row.weeks_window},
-        "note": effect.method,
-        "reason": effect.reason,
-    }
-
-

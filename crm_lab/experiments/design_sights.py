@@ -30,7 +30,8 @@ from crm_lab.stats import (
 Metric = Literal["conversion", "revenue_per_customer", "average_order_value"]
 FloatArray = NDArray[np.float64]
 
-SHARES = tuple(float(share) for share in np.geomspace(0.01, 0.5, 40))
+SHARES = (*(percent / 100 for percent in range(1, 51)), 0.0125, 0.015, 0.0175, 0.025, 0.035)
+"""Control shares of the curve: every whole percent, and closer where it is steep."""
 HORIZONS = (1, 2, 3, 4, 6, 9, 13)
 """Lengths of the projected windows, in lengths of the past window."""
 MAX_WEEKS = 104
@@ -73,6 +74,7 @@ class Sight:
     reason: str
 
     def factors(self, base: Base, *, inflation: float = 1.0) -> DesignFactors:
+        """Give what changes the variance and the error level of this metric."""
         return DesignFactors(
             correlation=self.correlation if self.is_adjusted else 0.0,
             design_effect=self.design_effect,
@@ -279,6 +281,7 @@ def _design_effect(values: FloatArray, labels: pd.Series | None) -> float:
 
 
 def sight_of(sights: Sequence[Sight], metric: Metric) -> Sight:
+    """Give a metric without adjustment."""
     return next(sight for sight in sights if sight.metric == metric)
 
 
@@ -322,6 +325,7 @@ def horizon_frame(
 
 
 def curve_frame(sights: Sequence[Sight], base: Base) -> pd.DataFrame:
+    """Give the smallest change by control share, the base being as it is."""
     shares = sorted({*SHARES, base.share})
     return pd.DataFrame(
         [

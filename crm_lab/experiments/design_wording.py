@@ -27,11 +27,12 @@ HEADLINE_GOOD = (
 )
 HEADLINE_NONE = "What {control} control customers would see in {metric} cannot be said: {reason}."
 ENOUGH = "That is enough for most campaigns."
-NEXT_SHARE = "Hold out {share}, or pool {campaigns}, to see {target}."
+NEXT_SHARE = "Hold out {share}, or pool {campaigns} like it, to see {target}."
 NEXT_POOL = (
-    "No control share reaches {target} on this base (half and half sees {best}): pool {campaigns},"
-    " or {fewer} with half held out."
+    "No control share reaches {target} on this base (half and half sees {best}): pool {campaigns}"
+    " like it, or {fewer} with half held out."
 )
+NEXT_NONE = "No control share reaches {target} on this base (half and half sees {best})."
 
 LARGER_SHARE = "A larger control: {share} of the base sees {target}."
 LARGER_SHARE_PART = (
@@ -39,8 +40,8 @@ LARGER_SHARE_PART = (
     " half and half {best}."
 )
 POOLING = (
-    "Pooling: {campaigns} of the same kind, read together, see {target} ({detectable} divided by"
-    " the root of their number)."
+    "Pooling: {campaigns} of this size and kind, read together, see {target}; what shows falls with"
+    " the root of their number."
 )
 LONGER = "A longer window: {weeks} instead of {now} see {better}."
 LONGER_PROJECTED = (
@@ -102,22 +103,27 @@ PLOT_LOOKS_X = "share of the information (%)"
 PLOT_LOOKS_Y = "z statistic"
 PLOT_LOOKS_BOUND = "an effect is claimed beyond"
 PLOT_LOOKS_FIXED = "a single look at the end"
+PLOT_ADJUSTED = ", adjusted by the pre-period"
+PLOT_BY_FORMULA = ", by formula"
 PLOT_NOTHING = "nothing can be said"
 
 
 def lift_words(relative: float, *, decimals: int | None = None) -> str:
+    """Write a relative change; a decimal more below 10 %."""
     if decimals is None:
         decimals = 0 if not abs(relative) < 0.1 or abs(100 * relative % 1) < 1e-9 else 1
     return formats.percent(relative, decimals=decimals, signed=True)
 
 
 def weeks_words(weeks: float) -> str:
+    """Write a length in weeks."""
     if weeks == 1:
         return ONE_WEEK
     return WEEKS.format(count=f"{weeks:g}")
 
 
 def base_words(metric: str, value: float, currency: str) -> str:
+    """Write the base value of a metric with its unit."""
     if metric == "conversion":
         return formats.percent(value)
     decimals = 0 if abs(value) >= 100 else 2
@@ -132,5 +138,3 @@ def rounded_up(size: float) -> float:
         return size
     unit = 10 ** max(math.floor(math.log10(size)) - 1, 0)
     return float(math.ceil(size / unit) * unit)
-
-

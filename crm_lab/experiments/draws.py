@@ -50,50 +50,68 @@ def prepare_newcomers(
     )
     reader.temporary("member", operations.assigned(epoch.scope))
     prepare_units(reader, epoch.unit)
-    reader.temporary(
-        "joining",
-        """
-        select j.customer_id, coalesce(u.unit_id, j.customer_id) as unit_id
-        from judged as j left join unit as u on u.customer_id = j.customer_id
-        where j.eligible and j.customer_id not in (select customer_id from member)
-        """,
-    )
     is_first = reader.count("member") == 0
-    if uploaded is not None:
-        _by_upload(reader, uploaded)
-    elif epoch.draw == "stratum" and is_first:
-        _by_stratum(reader, epoch, as_of)
+    is_by_stratum = epoch.draw == "stratum" and is_first
+    if uploaded is None and not is_by_stratum and reader.count("unit") == 0:
+        single_newcomers(reader, epoch, as_of, has_members=not is_first)
     else:
-        _by_hash(reader, epoch)
-    at = operations.moment(as_of)
-    scope = sql_text(epoch.scope)
-    reader.temporary(
-        NEWCOMER,
-        f"""
-        with inherited as (
-            select coalesce(u.unit_id, m.customer_id) as unit_id,
-                   max(case when m.variant = '{CONTROL}' then 1 else 0 end) as any_control
-            from member as m left join unit as u on u.customer_id = m.customer_id
-            group by 1
+        reader.temporary(
+            "joining",
+            """
+            select j.customer_id, coalesce(u.unit_id, j.customer_id) as unit_id
+            from judged as j left join unit as u on u.customer_id = j.customer_id
+            where j.eligible and j.customer_id not in (select customer_id from member)
+            """,
         )
-        select '{scope}' as scope, j.customer_id, j.unit_id,
-               case when i.any_control = 1 then '{CONTROL}'
-                    when i.any_control = 0 then '{TREATABLE}'
-                    else d.variant end as variant,
-               d.bucket,
-               case when i.any_control is not null then null else d.stratum end as stratum,
-               case when i.any_control is not null then 'inherited' else d.rule end as rule,
-               {at} as assigned_at
-        from joining as j
-        join drawn_unit as d on d.unit_id = j.unit_id
-        left join inherited as i on i.unit_id = j.unit_id
-        """,
-    )
+        if uploaded is not None:
+            _by_upload(reader, uploaded)
+        elif is_by_stratum:
+            _by_stratum(reader, epoch, as_of)
+        else:
+            _by_hash(reader, epoch)
+        _newcomers_of_units(reader, epoch, as_of)
+    outside = "" if is_first else "where customer_id not in (select customer_id from member)"
     reader.temporary(
         ELIGIBILITY,
         f"""
-        select '{scope}' as scope, customer_id, {at} as drawn_at, obstacle
-        from judged where customer_id not in (select customer_id from member)
+        select '{sql_text(epoch.scope)}' as scope, customer_id,
+               {operations.moment(as_of)} as drawn_at, obstacle
+        from judged {outside}
+        """,
+    )
+
+
+def single_newcomers(reader: Reader, epoch: Epoch, as_of: datetime, *, has_members: bool) -> None:
+    """Make the table of newcomers by the hash where every customer is a unit alone.
+
+    The rows are those of the general way; with nobody to share an arm with there is nothing to
+    join and nothing to count once only.
+
+    Parameters
+    ----------
+    reader : Reader
+        With the temporary table ``judged`` (customer_id, eligible), and ``member`` where there
+        are members.
+    epoch : Epoch
+        The rule.
+    as_of : datetime
+        Business time of the draw (UTC).
+    has_members : bool
+        Whether there are members, who do not join again.
+    """
+    end = bucket_ends({CONTROL: epoch.share})[CONTROL]
+    bucket = operations.bucket_expression(epoch.drawn_salt, "customer_id")
+    outside = "and customer_id not in (select customer_id from member)" if has_members else ""
+    reader.temporary(
+        NEWCOMER,
+        f"""
+        select '{sql_text(epoch.scope)}' as scope, customer_id, customer_id as unit_id,
+               case when bucket < {end} then '{CONTROL}' else '{TREATABLE}' end as variant,
+               bucket, cast(null as varchar) as stratum, 'hash' as rule,
+               {operations.moment(as_of)} as assigned_at
+        from (
+            select customer_id, {bucket} as bucket from judged where eligible {outside}
+        ) as hashed
         """,
     )
 
@@ -135,6 +153,34 @@ def stratum_query(strata: tuple[str, ...], as_of: datetime) -> str:
         )
         select customer_id, {stratum} as stratum from spent
     """
+
+
+def _newcomers_of_units(reader: Reader, epoch: Epoch, as_of: datetime) -> None:
+    """Give everybody who joins the arm of the own unit, or that of its members."""
+    at = operations.moment(as_of)
+    scope = sql_text(epoch.scope)
+    reader.temporary(
+        NEWCOMER,
+        f"""
+        with inherited as (
+            select coalesce(u.unit_id, m.customer_id) as unit_id,
+                   max(case when m.variant = '{CONTROL}' then 1 else 0 end) as any_control
+            from member as m left join unit as u on u.customer_id = m.customer_id
+            group by 1
+        )
+        select '{scope}' as scope, j.customer_id, j.unit_id,
+               case when i.any_control = 1 then '{CONTROL}'
+                    when i.any_control = 0 then '{TREATABLE}'
+                    else d.variant end as variant,
+               d.bucket,
+               case when i.any_control is not null then null else d.stratum end as stratum,
+               case when i.any_control is not null then 'inherited' else d.rule end as rule,
+               {at} as assigned_at
+        from joining as j
+        join drawn_unit as d on d.unit_id = j.unit_id
+        left join inherited as i on i.unit_id = j.unit_id
+        """,
+    )
 
 
 def _by_hash(reader: Reader, epoch: Epoch) -> None:

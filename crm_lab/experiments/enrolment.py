@@ -34,13 +34,23 @@ def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
     """
     epoch = required_epoch(gateway, plan.control_group)
     sizes: dict[str, int] = {}
+    is_registered: list[bool] = []
 
     def check(reader: Reader) -> None:
-        if registered_plan(gateway, plan.name, required=False) is not None:
+        if gateway.entries(kind="arms_assigned", subject=plan.name):
             raise LedgerError(
                 f"the experiment '{plan.name}' was assigned before",
                 expected="a new name: arms that were drawn are never drawn again",
             )
+        frozen = registered_plan(gateway, plan.name, required=False)
+        if frozen is not None and frozen.sha256 != plan.sha256:
+            raise LedgerError(
+                f"the file of '{plan.name}' is not the plan that was registered",
+                expected=f"the plan with the hash {frozen.sha256[:16]}…",
+                remedy="put the file back as it was, or register the changed plan:"
+                f" crm-lab experiment register {plan.name}",
+            )
+        is_registered.append(frozen is not None)
         _check_layer(gateway, plan)
         prepare_newcomers(reader, epoch, as_of)
         reader.temporary("drawn", drawn_arms(plan, epoch, as_of))
@@ -58,9 +68,11 @@ def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
         if reader.count("newcomer"):
             written.append(newcomers_entry(reader, epoch, as_of, sha))
         payload = {"at": as_of.isoformat(), "arms": sizes, "epoch": epoch.epoch_id}
+        if not is_registered[0]:
+            frozen = {"sha256": plan.sha256, "plan": plan.to_payload(), "by": plan.owner}
+            written.append(("plan_registered", plan.name, frozen))
         return [
             *written,
-            ("plan_registered", plan.name, {"sha256": plan.sha256, "plan": plan.to_payload()}),
             ("arms_assigned", plan.name, {**payload, "file_sha256": sha}),
         ]
 
@@ -105,8 +117,8 @@ def registered_plan(gateway: Gateway, name: str, *, required: bool = True) -> Pl
     if not found:
         if required:
             raise LedgerError(
-                f"the experiment '{name}' was never assigned",
-                remedy=f"assign it with: crm-lab experiment assign {name}",
+                f"the experiment '{name}' was never registered",
+                remedy=f"register and draw it with: crm-lab experiment assign {name}",
             )
         return None
     plan = Plan.from_payload(found[-1].payload["plan"])
@@ -116,9 +128,20 @@ def registered_plan(gateway: Gateway, name: str, *, required: bool = True) -> Pl
 
 
 def assigned_at(gateway: Gateway, name: str) -> datetime:
-    """Give the business time at which an experiment's arms were drawn (UTC, without zone)."""
-    entry = gateway.entries(kind="arms_assigned", subject=name)[-1]
-    return datetime.fromisoformat(entry.payload["at"])
+    """Give the business time at which an experiment's arms were drawn (UTC, without zone).
+
+    Raises
+    ------
+    LedgerError
+        They were not drawn yet.
+    """
+    found = gateway.entries(kind="arms_assigned", subject=name)
+    if not found:
+        raise LedgerError(
+            f"the experiment '{name}' was never assigned",
+            remedy=f"assign it with: crm-lab experiment assign {name}",
+        )
+    return datetime.fromisoformat(found[-1].payload["at"])
 
 
 def audience_query(plan: Plan, as_of: datetime) -> str:

@@ -95,7 +95,7 @@ def power_light(plan: Plan, arms: tuple[ArmResult, ...]) -> Light:
 def plan_light(plan: Plan, file_plan: Plan | None, data_until: datetime | None) -> Light:
     """Say whether the registered plan was followed and the window is over."""
     name = "plan_followed"
-    if file_plan is not None and file_plan != plan:
+    if file_plan is not None and file_plan.sha256 != plan.sha256:
         return light(name, "unsure", wording.PLAN_CHANGED)
     if not window_is_complete(plan, data_until):
         detail = wording.PLAN_OPEN.format(

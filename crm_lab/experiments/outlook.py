@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -169,19 +170,87 @@ def detectable_effects(
 ) -> dict[str, DetectableEffect]:
     """Give the smallest effect that shows per metric, from a frame of past outcomes."""
     rate = float((frame["orders"] > 0).mean())
-    sizes = {"n_treatment": n_treatment, "n_control": n_control}
+    mean, spread = float(frame["revenue"].mean()), float(frame["revenue"].std())
     return {
-        "conversion": minimum_detectable_effect_proportion(
-            rate, n_treatment, n_control, alpha=alpha, power=power
+        "conversion": detectable_share(
+            rate, n_treatment=n_treatment, n_control=n_control, alpha=alpha, power=power
         ),
-        "revenue per customer": minimum_detectable_effect_mean(
-            float(frame["revenue"].mean()),
-            float(frame["revenue"].std()),
-            **sizes,
-            alpha=alpha,
-            power=power,
+        "revenue per customer": detectable_mean(
+            mean, spread, n_treatment=n_treatment, n_control=n_control, alpha=alpha, power=power
         ),
     }
+
+
+def detectable_share(
+    rate: float, *, n_treatment: int, n_control: int, alpha: float, power: float
+) -> DetectableEffect:
+    """Give the smallest change of a share that shows; NaN with a reason where none can be said.
+
+    Parameters
+    ----------
+    rate : float
+        Share in the past, from 0 to 1, or NaN.
+    n_treatment, n_control : int
+        Customers in both groups.
+    alpha, power : float
+        Error rate and wanted power.
+    """
+    reason = _too_few(n_treatment, n_control) or _no_past(rate)
+    if reason:
+        return _unknown(rate, n_treatment, n_control, alpha, power, reason)
+    return minimum_detectable_effect_proportion(
+        rate, n_treatment, n_control, alpha=alpha, power=power
+    )
+
+
+def detectable_mean(
+    mean: float, spread: float, *, n_treatment: int, n_control: int, alpha: float, power: float
+) -> DetectableEffect:
+    """Give the smallest change of a mean that shows; NaN with a reason where none can be said.
+
+    Parameters
+    ----------
+    mean, spread : float
+        Mean and standard deviation per customer in the past, or NaN.
+    n_treatment, n_control : int
+        Customers in both groups.
+    alpha, power : float
+        Error rate and wanted power.
+    """
+    reason = _too_few(n_treatment, n_control) or _no_past(mean)
+    if not reason and not spread > 0:
+        reason = "customers did not differ in the past"
+    if reason:
+        return _unknown(mean, n_treatment, n_control, alpha, power, reason)
+    return minimum_detectable_effect_mean(
+        mean, spread, n_treatment, n_control, alpha=alpha, power=power
+    )
+
+
+def _too_few(n_treatment: int, n_control: int) -> str:
+    return "a group has fewer than two customers" if min(n_treatment, n_control) < 2 else ""
+
+
+def _no_past(value: float) -> str:
+    if math.isnan(value):
+        return "nobody's past is known"
+    return "" if value > 0 else "nobody bought in the past"
+
+
+def _unknown(
+    base: float, n_treatment: int, n_control: int, alpha: float, power: float, reason: str
+) -> DetectableEffect:
+    return DetectableEffect(
+        base_value=base,
+        absolute=math.nan,
+        relative=math.nan,
+        n_treatment=n_treatment,
+        n_control=n_control,
+        alpha=alpha,
+        power=power,
+        method="none",
+        reason=reason,
+    )
 
 
 def count_obstacles(judged: pd.DataFrame) -> dict[str, int]:

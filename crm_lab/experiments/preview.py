@@ -158,13 +158,14 @@ def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
             )
         )
     power = power_table(plan, history, sizes)
+    frozen = registered_plan(gateway, plan.name, required=False)
     return PlanPreview(
         plan=plan,
         sizes=sizes,
         waterfall=count_obstacles(judged),
         power=power,
         objections=tuple(_objections(plan, epoch, sizes, power, as_of)),
-        is_registered=registered_plan(gateway, plan.name, required=False) == plan,
+        is_registered=frozen is not None and frozen.sha256 == plan.sha256,
     )
 
 

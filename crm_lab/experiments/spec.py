@@ -42,6 +42,7 @@ from crm_lab.yaml_files import Declared, place, read_yaml, validate
 
 CONTROL_GROUP_FILE = "control_group.yml"
 METRICS_FILE = "metrics.yml"
+TAGGING_FILE = "tagging.yml"
 CONTROL = "control"
 REST = "rest"
 BUCKETS = 10_000
@@ -363,7 +364,7 @@ def load_experiment(folder: Path, name: str) -> ExperimentSpec:
 
 def experiment_names(folder: Path) -> list[str]:
     """List the experiments that have a file, by name."""
-    kept = {CONTROL_GROUP_FILE, METRICS_FILE}
+    kept = {CONTROL_GROUP_FILE, METRICS_FILE, TAGGING_FILE}
     return sorted(path.stem for path in folder.glob("*.yml") if path.name not in kept)
 
 
@@ -431,4 +432,13 @@ def _read(path: Path) -> CommentedMap:
     try:
         return read_yaml(path, error=SpecError)
     except ValueError as problem:  # YAML reads 2026-02-30 as a date, and there is none
-        raise SpecError(f"a date that does not exist ({problem})", where=str(path)) from None
+        lines = path.read_text("utf-8-sig").splitlines()
+        line = next((n for n, text in enumerate(lines, 1) if _has_no_such_day(text)), None)
+        raise SpecError(
+            f"a date that does not exist ({problem})",
+            where=f"{path}, line {line}" if line else str(path),
+        ) from None
+
+
+def _has_no_such_day(text: str) -> bool:
+    return any(_day(word) is None for word in re.findall(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", text))

@@ -16,7 +16,7 @@ import duckdb
 from tqdm.auto import tqdm
 
 from crm_lab import formats
-from crm_lab.errors import FileError, ImportRefusedError
+from crm_lab.errors import FileError, ImportRefusedError, StoreError
 from crm_lab.gateway.batches import (
     FIRST_REJECTED,
     Attempt,
@@ -72,6 +72,8 @@ def import_file(
     ImportRefusedError
         Rows or money do not add up, or too many records would be set aside. The attempt is
         recorded as failed; nothing is loaded.
+    StoreError
+        The engine ran out of memory or disk; nothing is loaded.
     """
     with store.write_lock(f"importing {file.name}"):
         digest = _digest(file)
@@ -89,6 +91,12 @@ def import_file(
         except ImportRefusedError as refusal:
             record_failure(store, attempt, refusal)
             raise
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as problem:
+            raise StoreError(
+                f"the import ran out of memory or disk ({str(problem).splitlines()[0]})",
+                where=str(store.folder),
+                remedy="free some, or import the file in parts; nothing was loaded",
+            ) from None
 
 
 def _digest(file: Path) -> str:

@@ -153,7 +153,7 @@ def _stage_csv(
             f" parallel = false, max_line_size = {FIELD_LIMIT * 4}, strict_mode = true,"
             " new_line = '\\n', hive_partitioning = false)"
         )
-    except duckdb.Error as problem:
+    except duckdb.InvalidInputException as problem:
         raise FileError(
             f"a record cannot be read ({str(problem).splitlines()[0]})",
             expected=f"records of fewer than {FIELD_LIMIT:,} characters",

@@ -269,7 +269,10 @@ class Store:
             },
         )
         engine.execute("set TimeZone = 'UTC'")
-        # the engine's own progress bar stays as it is: in a notebook it cannot even be turned off
+        # its own progress bar would land among a command's output; in a notebook there is none
+        # where it cannot be turned off
+        with contextlib.suppress(duckdb.InvalidInputException):
+            engine.execute("set enable_progress_bar = false")
         return engine
 
     def write_file(self, engine: duckdb.DuckDBPyConnection, table: str, query: str) -> DataFile:

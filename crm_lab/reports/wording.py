@@ -44,6 +44,10 @@ VERDICTS: dict[str, VerdictLook] = {
     "stop": VerdictLook(word="Stop", glyph="✕", tone="bad"),
     "continue": VerdictLook(word="Continue", glyph="→", tone="wait"),
     "cannot conclude": VerdictLook(word="Cannot conclude", glyph="?", tone="unsure"),
+    "enough": VerdictLook(word="It can see enough", glyph="✓", tone="good"),
+    "only large effects": VerdictLook(word="It sees only large effects", glyph="!", tone="unsure"),
+    "hopeless": VerdictLook(word="Hopeless like this", glyph="!", tone="unsure"),
+    "cannot be said": VerdictLook(word="Cannot be said", glyph="?", tone="unsure"),
     "information": VerdictLook(word="For information", glyph="i", tone="neutral"),
 }
 """The verdicts that a result may carry under the key ``verdict``."""

@@ -114,6 +114,87 @@ def permutation_null(
     return t_smaller if n_treatment < n_control else -t_smaller
 
 
+def random_subsets(
+    population: int, size: int, draws: int, *, of_interest: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw control groups without replacement and give only those members that matter.
+
+    Use it to split one base many times when most units count for nothing, as those who bought
+    nothing: how many of the units of interest fall into a group is hypergeometric, and which ones
+    is a uniform subset of them.
+
+    Parameters
+    ----------
+    population, size : int
+        Units in all, and units per group.
+    draws : int
+        How many groups, at least 1.
+    of_interest : int
+        How many of the units matter; they are numbered from 0, ``0 <= of_interest <= population``.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    members : ndarray
+        Numbers of the units of interest, group after group.
+    ends : ndarray, shape (draws + 1,)
+        Group ``i`` is ``members[ends[i]:ends[i + 1]]``.
+
+    Raises
+    ------
+    DesignError
+        When a count is negative, or a group or the units of interest exceed the population.
+
+    Examples
+    --------
+    >>> members, ends = random_subsets(6, 3, 2, of_interest=6, rng=np.random.default_rng(1))
+    >>> ends.tolist(), len(set(members[:3].tolist()))
+    ([0, 3, 6], 3)
+    """
+    check_count(population, "population", minimum=1)
+    check_count(size, "size", minimum=0)
+    check_count(draws, "draws", minimum=1)
+    check_count(of_interest, "of_interest", minimum=0)
+    if size > population or of_interest > population:
+        raise DesignError(
+            f"{size} units drawn and {of_interest} of interest, of {population}",
+            expected="no more than there are",
+        )
+    taken = np.asarray(
+        rng.hypergeometric(of_interest, population - of_interest, size, draws), dtype=np.int64
+    )
+    ends = np.concatenate([[0], np.cumsum(taken)])
+    members = np.empty(ends[-1], dtype=np.int64)
+    start = 0
+    while start < draws and members.size:
+        rows = _rows_per_chunk(of_interest, min(int(taken[start:].max()), of_interest // 2))
+        stop = min(start + rows, draws)
+        members[ends[start] : ends[stop]] = _listed(of_interest, taken[start:stop], rng)
+        start = stop
+    return members, ends
+
+
+def _listed(
+    n_active: int, counts: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """List uniform subsets of ``counts[i]`` distinct indices below ``n_active``, one by one."""
+    if counts.size > 1 and 2 * int(counts.max()) <= n_active:
+        while True:
+            index, stays, enough = _repeats_struck_out(n_active, counts, rng)
+            if enough.all():  # by symmetry a new attempt at all of them favours no subset
+                return index[stays]
+    return np.concatenate([_subset(n_active, int(count), rng) for count in counts])
+
+
+def _subset(n_active: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    if 2 * count <= n_active:
+        return _distinct(n_active, count, rng)
+    kept = np.ones(n_active, dtype=bool)
+    kept[_distinct(n_active, n_active - count, rng)] = False
+    return np.flatnonzero(kept)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermutationTest:
     """Where an observed t statistic stands in its permutation distribution.
@@ -342,21 +423,31 @@ def _many_small_subsets(
     """Do what `_distinct` does for many rows at once, each with its own count."""
     sums, squares = np.zeros(counts.size), np.zeros(counts.size)
     pending = np.flatnonzero(counts > 0)
-    width = _draws_needed(active.size, int(counts.max()))
-    stamps = np.empty(pending.size * active.size, dtype=np.int32)
     while pending.size:
-        rows = pending.size
-        index = rng.integers(0, active.size, size=(rows, width), dtype=np.int64)
-        cells = index + (np.arange(rows) * active.size)[:, None]
-        order = np.arange(rows * width, dtype=np.int32).reshape(rows, width)
-        stamps[cells] = order
-        stays = stamps.take(cells) == order
-        rank = np.cumsum(stays, axis=1, dtype=np.int32)
-        enough = rank[:, -1] >= counts[pending]
-        stays &= rank <= counts[pending, None]
+        index, stays, enough = _repeats_struck_out(active.size, counts[pending], rng)
         drawn = active.take(index) * stays
         done = pending[enough]
         sums[done] = drawn.sum(axis=1)[enough]
         squares[done] = np.einsum("ij,ij->i", drawn, drawn)[enough]
         pending = pending[~enough]
     return sums, squares
+
+
+def _repeats_struck_out(
+    n_active: int, counts: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Draw a row of indices per count: the indices, which of them stay, which rows have enough."""
+    rows, width = counts.size, _draws_needed(n_active, int(counts.max()))
+    if width == 0:
+        empty = np.zeros((rows, 0), dtype=np.int64)
+        return empty, empty.astype(bool), np.ones(rows, dtype=bool)
+    index = rng.integers(0, n_active, size=(rows, width), dtype=np.int64)
+    stamps = np.empty(rows * n_active, dtype=np.int32)
+    cells = index + (np.arange(rows) * n_active)[:, None]
+    order = np.arange(rows * width, dtype=np.int32).reshape(rows, width)
+    stamps[cells] = order
+    stays = stamps.take(cells) == order
+    rank = np.cumsum(stays, axis=1, dtype=np.int32)
+    enough = rank[:, -1] >= counts
+    stays &= rank <= counts[:, None]
+    return index, stays, enough

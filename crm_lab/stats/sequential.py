@@ -49,6 +49,7 @@ _SENTENCE = (
 )
 _ONE_LOOK = "One look at the end: an effect is claimed when {statistic} passes {bounds}."
 _SPARED = "it ends with {share} fewer customers than that single look"
+_AS_MANY = "it needs as many customers as that single look"
 _NOT_SPARED = "it needs {share} more customers than that single look"
 
 MAX_LOOKS = 50
@@ -117,9 +118,10 @@ class SequentialPlan(Result):
         if len(self.bounds) == 1:
             return _ONE_LOOK.format(statistic=statistic, bounds=bounds)
         saved = 1 - self.average_size_effect
-        spared = (_SPARED if saved >= 0 else _NOT_SPARED).format(
-            share=formats.percent(abs(saved), decimals=0)
-        )
+        share = formats.percent(abs(saved), decimals=0)
+        spared = (_SPARED if saved > 0 else _NOT_SPARED).format(share=share)
+        if abs(saved) < 0.005:
+            spared = _AS_MANY
         return _SENTENCE.format(
             looks=len(self.bounds),
             information=_series(_share(share) for share in self.information),
@@ -272,7 +274,7 @@ def _shaped_bounds(
     strictest = -float(special.ndtri(alpha / sides / len(information)))
     if len(information) == 1:
         return (single,)
-    constant = float(optimize.brentq(excess, single, strictest, xtol=1e-11))
+    constant = float(optimize.brentq(excess, single - 0.01, strictest, xtol=1e-11))
     return tuple(constant * factor for factor in shape)
 
 

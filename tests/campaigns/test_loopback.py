@@ -77,7 +77,10 @@ def test_real_orders_come_back_as_they_were(workbench_at: WorkbenchAt, shop: Sho
     assert sorted(real.index) == sorted(till.index)
     cents = (real["total"].astype(float) * 100).round().astype("int64")
     pd.testing.assert_series_equal(
-        cents.sort_index(), till["amount_cents"].sort_index(), check_names=False, check_index_type=False
+        cents.sort_index(),
+        till["amount_cents"].sort_index(),
+        check_names=False,
+        check_index_type=False,
     )
     times = pd.to_datetime(real["ordered_at"]).sort_index()
     assert (times.to_numpy() == till["ordered_at"].sort_index().to_numpy()).all()
@@ -103,9 +106,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(
         results_of(workbench, shop, seed=seed, name=name)
         for seed, name in ((1, "one"), (1, "again"), (2, "other"))
     ]
-    contents = [
-        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders
-    ]
+    contents = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
     assert set(contents[0]) == {"deliveries.csv", "orders.csv", PLANTED_FILE}
     assert contents[0] == contents[1]
     assert contents[0]["orders.csv"] != contents[2]["orders.csv"]

@@ -60,8 +60,8 @@ def some_people(
         return made
     points, customers = made.contact_points.copy(), made.customers.copy()
     taken = rng.random(len(points)) < 0.3
-    points.loc[taken, "address"] = (
-        rng.choice(known.contact_points["address"].to_numpy(), int(taken.sum()))
+    points.loc[taken, "address"] = rng.choice(
+        known.contact_points["address"].to_numpy(), int(taken.sum())
     )
     points.loc[taken, "address"] = points.loc[taken, "address"].str.swapcase()
     homes = known.customers["household_id"].dropna().to_numpy()

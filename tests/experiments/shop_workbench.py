@@ -72,7 +72,8 @@ def write_experiment(
     extra: str = "costs: {per_message: 0.5, fixed: 100, margin_share: 0.3}\n",
 ) -> Path:
     listed = "\n".join(
-        f"  {arm}: {{share: {share}, message: {arm}-1}}" for arm, share in (shares or SHARES).items()
+        f"  {arm}: {{share: {share}, message: {arm}-1}}"
+        for arm, share in (shares or SHARES).items()
     )
     path = folder / "experiments" / f"{name}.yml"
     path.write_text(EXPERIMENT.format(name=name, arms=listed, extra=extra), "utf-8")

@@ -103,7 +103,11 @@ def test_an_impossible_calibration_is_refused(
 
 def test_draws_without_two_controls_are_left_out() -> None:
     frame = pd.DataFrame(
-        {"revenue": [1.0, 2.0, 3.0, 4.0, 5.0, 0.0], "orders": [1, 1, 1, 1, 1, 0], "pre_revenue": 0.0}
+        {
+            "revenue": [1.0, 2.0, 3.0, 4.0, 5.0, 0.0],
+            "orders": [1, 1, 1, 1, 1, 0],
+            "pre_revenue": 0.0,
+        }
     )
     groups = [np.array([0]), np.array([0, 1]), np.array([], dtype=np.int64), np.arange(5)]
     tests = count_false_positives(frame, groups, alpha=0.05, rng=np.random.default_rng(1))

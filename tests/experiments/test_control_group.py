@@ -52,9 +52,7 @@ def test_members_are_exactly_the_eligible_and_arms_those_of_the_hash(
     found = {who: variant for (_, who), variant in sw.assignment(workbench, EPOCH).items()}
     assert set(found) == eligible_by_hand(shop.until(sw.STARTS_AT), sw.DRAWN_AT)
     end = sw.CONTROL_SHARE * 10_000
-    expected = {
-        who: "control" if bucket_of(sw.SALT, who) < end else "treatment" for who in found
-    }
+    expected = {who: "control" if bucket_of(sw.SALT, who) < end else "treatment" for who in found}
     assert found == expected
 
 
@@ -309,7 +307,9 @@ def test_a_shop_of_3000_subscribers_gets_the_honest_answer(make_workbench: MakeW
 
 
 def test_exactly_300_buyers_of_3000_give_85_percent() -> None:
-    frame = pd.DataFrame({"orders": [1] * 300 + [0] * 2_700, "revenue": [50.0] * 300 + [0.0] * 2700})
+    frame = pd.DataFrame(
+        {"orders": [1] * 300 + [0] * 2_700, "revenue": [50.0] * 300 + [0.0] * 2700}
+    )
     found = detectable_effects(frame, n_treatment=2_850, n_control=150)
     assert found["conversion"].relative == pytest.approx(0.85, abs=0.02)
 

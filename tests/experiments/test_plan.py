@@ -46,7 +46,9 @@ MakeWorkbench = Callable[..., Workbench]
 MakeShop = Callable[..., Shop]
 
 
-def plan_of(spec: ExperimentSpec = SPEC, control: ControlGroupSpec = CONTROL, **options: str) -> Plan:
+def plan_of(
+    spec: ExperimentSpec = SPEC, control: ControlGroupSpec = CONTROL, **options: str
+) -> Plan:
     return resolve(spec, control, **({"timezone": "UTC", "currency": "EUR"} | options))
 
 
@@ -187,7 +189,9 @@ def test_an_audience_of_nobody_is_refused_and_objected_to(workbench_at: Workbenc
 def test_only_the_audience_is_assigned(workbench_at: WorkbenchAt, shop: Shop) -> None:
     workbench = workbench_at("drawn")
     sw.write_experiment(
-        workbench.settings.folder, "recent", extra="audience: {bought_within_days: 14, min_orders: 2}\n"
+        workbench.settings.folder,
+        "recent",
+        extra="audience: {bought_within_days: 14, min_orders: 2}\n",
     )
     workbench.experiment("recent").assign(as_of=sw.ASSIGNED_AT)
     found = {who for _, who in sw.assignment(workbench, "experiment:recent")}

@@ -159,7 +159,9 @@ def test_one_fault_is_named_with_its_place(
     assert all(str(path) in fault.where for fault in refused.value.faults)
 
 
-@pytest.mark.parametrize("name", ["../winter-sale", "/etc/passwd", "a/b", "", ".", "Winter", "зима"])
+@pytest.mark.parametrize(
+    "name", ["../winter-sale", "/etc/passwd", "a/b", "", ".", "Winter", "зима"]
+)
 def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "experiments"
     folder.mkdir()

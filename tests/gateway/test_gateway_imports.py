@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 
-import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from crm_lab.errors import FileError, ImportRefusedError
 from crm_lab.gateway import load_map
@@ -143,7 +139,7 @@ def test_a_key_that_comes_twice_is_loaded_once(company):
 
 
 def test_an_unreadable_record_does_not_make_its_correction_a_duplicate(company):
-    report = company.orders([f"A1,c1,never,1", f"A1,c1,{FIRST},1"], "max_rejected_share: 0.5")
+    report = company.orders(["A1,c1,never,1", f"A1,c1,{FIRST},1"], "max_rejected_share: 0.5")
     assert report.rows_loaded == 1
 
 
@@ -159,7 +155,7 @@ def test_unknown_references_are_set_aside(company):
 
 
 def test_created_customers_take_the_prefix(company):
-    columns = "{order_id: no, customer_id: {from: client, prefix: 'b:'}, ordered_at: date, net_revenue: total}"
+    columns = ORDER_COLUMNS.replace("client", "{from: client, prefix: 'b:'}")
     text = f"no,client,date,total\nA1,7,{FIRST},1\nA2,,{FIRST},1\n"
     report = company.load("orders", columns, text, "create_customers: true")
     assert report.customers_created == 1
@@ -183,7 +179,7 @@ def test_one_wrong_record_fails_the_import_where_the_map_says_so(company):
 
 def test_too_many_rejected_records_refuse_the_file(company):
     rows = [f"A{n},c1,{FIRST},1" for n in range(7)] + [f"B{n},c1,never,1" for n in range(3)]
-    with pytest.raises(ImportRefusedError, match="3 of 10 records .*the map allows 29.0 %"):
+    with pytest.raises(ImportRefusedError, match=r"3 of 10 records .*the map allows 29\.0 %"):
         company.orders(rows, "max_rejected_share: 0.29")
     report = company.orders(rows, "max_rejected_share: 0.3")  # a failed attempt may be repeated
     assert report.rows_rejected == 3
@@ -371,7 +367,10 @@ def test_names_with_quotes_are_only_names(company_in):
     file.write_text(
         """no,"cl""i'ent",date,"to'tal"\nA1,o'neil,2024-01-01,5\nA2,"d""x",x,5\n""", "utf-8"
     )
-    columns = """{order_id: no, customer_id: "cl\\"i'ent", ordered_at: date, net_revenue: "to'tal", store_id: {value: "o'k"}}"""
+    columns = (
+        """{order_id: no, customer_id: "cl\\"i'ent", ordered_at: date,"""
+        """ net_revenue: "to'tal", store_id: {value: "o'k"}}"""
+    )
     path = odd.map("orders", columns, "create_customers: true", "max_rejected_share: 0.5")
     path.write_text(
         path.read_text("utf-8").replace("source_system: shop", """source_system: "till's" """),
@@ -387,176 +386,3 @@ def test_names_with_quotes_are_only_names(company_in):
     again = odd.orders([f"A1,o'neil,{FIRST},6"])
     assert again.rows_updated == 1
     assert odd.gateway.verify() == []
-
-
-def test_reasons_of_the_money_column_are_added_up(company):
-    rows = [
-        f"A1,c1,{FIRST},1.005",
-        f"A2,c1,{FIRST},{'9' * 29}",
-        f"A3,c1,{FIRST},0.01",
-        f"A4,c1,{FIRST},x",
-    ]
-    report = company.orders(rows, "max_rejected_share: 0.75")
-    assert report.amount_in == Decimal("100000000000000000000000000000.015")
-    assert report.amount_loaded == Decimal("0.01")
-
-
-def test_money_words_are_translated_for_both_readers(company):
-    columns = "{order_id: no, customer_id: client, ordered_at: date, net_revenue: {from: total, values: {Бесплатно: 0, пять: 5}}}"
-    text = f"no,client,date,total\nA1,c1,{FIRST},бесплатно\nA2,c1,{FIRST}, ПЯТЬ \nA3,c1,{FIRST},2\n"
-    report = company.load("orders", columns, text, "create_customers: true")
-    assert report.amount_in == report.amount_loaded == 7
-
-
-def test_a_money_column_may_be_a_fixed_value(company):
-    columns = "{order_id: no, customer_id: client, ordered_at: date, net_revenue: {value: 2.5}}"
-    report = company.load(
-        "orders", columns, f"no,client,date\nA1,c1,{FIRST}\n", "create_customers: true"
-    )
-    assert report.amount_in is None
-    assert company.rows("select net_revenue from orders") == [(Decimal("2.50"),)]
-
-
-# Parquet
-
-
-def test_parquet_loads_like_its_text(company):
-    file = company.parquet(
-        "select 'A' || i as no, 'c' || i % 3 as client, timestamp '2024-03-01 10:00:00.5' as date,"
-        " cast(i + 0.25 as decimal(9,2)) as total from range(10) t(i)"
-    )
-    lines = ("format: parquet", "create_customers: true", "decimal: ','", 'thousands: "."')
-    report = company.load("orders", ORDER_COLUMNS, file, *lines)
-    assert (report.rows_in, report.rows_loaded, report.customers_created) == (10, 10, 3)
-    assert report.amount_loaded == Decimal("47.50")
-    stored = company.rows("select distinct cast(ordered_at as varchar) from orders")
-    assert stored == [("2024-03-01 10:00:00.5",)]
-
-
-def test_parquet_times_carry_their_zone_and_days_do_not_move(company):
-    file = company.parquet(
-        "select 'c1' as id, timestamptz '2024-03-01 01:00:00+03' as made, date '1980-05-03' as born"
-    )
-    columns = "{customer_id: id, created_at: made, birth_date: born}"
-    zone = ("format: parquet", "timezone: Asia/Tokyo", 'date_formats: ["%Y-%d-%m"]')
-    company.load("customer", columns, file, *zone)
-    stored = company.rows(
-        "select cast(created_at as varchar), cast(birth_date as varchar) from customer"
-    )
-    assert stored == [("2024-02-29 22:00:00", "1980-05-03")]
-
-
-def test_parquet_nanoseconds_are_read(company):
-    file = company.parquet(
-        "select 'c1' as id, timestamp_ns '2024-03-01 10:00:00.123456789' as made"
-    )
-    company.load(
-        "customer",
-        "{customer_id: id, created_at: made}",
-        file,
-        "format: parquet",
-        "timezone: Europe/Moscow",
-    )
-    assert company.rows("select cast(created_at as varchar) from customer") == [
-        ("2024-03-01 07:00:00.123456",)
-    ]
-
-
-@pytest.mark.parametrize("kind", ["double", "float", "decimal(9,1)"])
-def test_ids_stored_with_decimals_are_refused(company, kind):
-    file = company.parquet(f"select cast(17 as {kind}) as id")
-    with pytest.raises(FileError, match="id column 'id' is stored as .*write the ids as text"):
-        company.load("customer", "{customer_id: id}", file, "format: parquet")
-
-
-@pytest.mark.parametrize("kind", ["bigint", "utinyint", "decimal(20,0)", "varchar"])
-def test_whole_ids_are_read(company, kind):
-    file = company.parquet(f"select cast(17 as {kind}) as id")
-    company.load("customer", "{customer_id: id}", file, "format: parquet")
-    assert company.rows("select customer_id from customer") == [("17",)]
-
-
-def test_what_is_no_parquet_file_is_refused(company):
-    text = "id\nc1\n"
-    with pytest.raises(FileError, match="not a readable Parquet file"):
-        company.load("customer", "{customer_id: id}", text, "format: parquet")
-    with pytest.raises(FileError, match="this is a Parquet file.*format: parquet"):
-        company.load("customer", "{customer_id: id}", company.parquet("select 'c1' as id"))
-    with pytest.raises(FileError, match="the file has no rows"):
-        company.load(
-            "customer",
-            "{customer_id: id}",
-            company.parquet("select 'c1' as id where false"),
-            "format: parquet",
-        )
-
-
-def test_parquet_folder_names_do_not_become_columns(company_in):
-    odd = company_in("client=7")
-    columns = "{customer_id: id, city: client}"
-    with pytest.raises(FileError, match="column client is not in the file"):
-        odd.load("customer", columns, odd.parquet("select 'c1' as id"), "format: parquet")
-
-
-def test_money_stored_as_double_is_taken_where_it_has_two_decimals(company):
-    file = company.parquet(
-        f"select * from (values ('A1', 'c1', '{FIRST}', 12.3::double), ('A2', 'c1', '{FIRST}', 0.1::double + 0.2),"
-        f" ('A3', 'c1', '{FIRST}', 'nan'::double), ('A4', 'c1', '{FIRST}', 7::double)) as t(no, client, date, total)"
-    )
-    report = company.load(
-        "orders",
-        ORDER_COLUMNS,
-        file,
-        "format: parquet",
-        "create_customers: true",
-        "max_rejected_share: 0.5",
-    )
-    assert report.rejected_by_reason == {
-        "net_revenue: an amount with more than two decimals": 1,
-        "net_revenue: not an amount as the map declares amounts": 1,
-    }
-    assert company.rows("select sum(net_revenue) from orders") == [(Decimal("19.30"),)]
-
-
-# money, exactly
-
-
-@st.composite
-def written_amounts(draw):
-    """One notation and amounts written in it, in cents."""
-    thousands, decimal = draw(
-        st.sampled_from(
-            [("", "."), ("", ","), (" ", ","), ("\u00a0", ","), (",", "."), (".", ","), ("'", ".")]
-        )
-    )
-    cents = draw(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=20))
-    texts = []
-    for value in cents:
-        whole, part = divmod(abs(value), 100)
-        grouped = draw(st.booleans())
-        text = f"{whole:,}".replace(",", thousands) if grouped else str(whole)
-        if part or draw(st.booleans()):
-            text += f"{decimal}{part:02d}" + "0" * draw(st.integers(0, 3))
-        sign = "-" if value < 0 else draw(st.sampled_from(["", "+"]))
-        texts.append(sign + text)
-    return thousands, decimal, cents, texts
-
-
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(written=written_amounts())
-def test_money_is_exact_in_every_notation(company_in, written):
-    thousands, decimal, cents, texts = written
-    company = company_in()
-    rows = "".join(f"A{n}|c1|{FIRST}|{text}\n" for n, text in enumerate(texts))
-    lines = (
-        'delimiter: "|"',
-        f'thousands: "{thousands}"',
-        f'decimal: "{decimal}"',
-        "create_customers: true",
-    )
-    report = company.load("orders", ORDER_COLUMNS, "no|client|date|total\n" + rows, *lines)
-    assert report.rows_rejected == 0
-    assert report.amount_in == report.amount_loaded == Decimal(sum(cents)).scaleb(-2)
-    assert company.rows("select sum(net_revenue) from orders") == [
-        (Decimal(sum(cents)).scaleb(-2),)
-    ]

@@ -55,9 +55,11 @@ def test_triggers_refuse_every_change(filled, table, action):
     }[action]
     if (table, action) == ("data_file", "update"):
         statement = "update data_file set sha256 = 'x'"
-    with filled.store.manifest() as db:
-        with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
-            db.execute(statement)
+    with (
+        filled.store.manifest() as db,
+        pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"),
+    ):
+        db.execute(statement)
     assert filled.gateway.verify() == []
 
 
@@ -72,9 +74,11 @@ def test_triggers_refuse_every_change(filled, table, action):
     ],
 )
 def test_a_data_file_may_only_be_removed_once(filled, change):
-    with filled.store.manifest() as db:
-        with pytest.raises(sqlite3.IntegrityError, match="data_file is append-only"):
-            db.execute(f"update data_file set {change}")
+    with (
+        filled.store.manifest() as db,
+        pytest.raises(sqlite3.IntegrityError, match="data_file is append-only"),
+    ):
+        db.execute(f"update data_file set {change}")
 
 
 def test_an_assignment_file_is_never_removed(filled):
@@ -87,9 +91,11 @@ def test_an_assignment_file_is_never_removed(filled):
         reason="draw",
         entries=lambda reader, hashes: [("members_drawn", "1", dict(hashes))],
     )
-    with filled.store.manifest() as db:
-        with pytest.raises(sqlite3.IntegrityError, match="data_file is append-only"):
-            db.execute("update data_file set removed_in = 3 where table_name = 'assignment'")
+    with (
+        filled.store.manifest() as db,
+        pytest.raises(sqlite3.IntegrityError, match="data_file is append-only"),
+    ):
+        db.execute("update data_file set removed_in = 3 where table_name = 'assignment'")
     head = filled.gateway.ledger_head()
     with pytest.raises(LedgerError, match="1 rows of assignment are there already"):
         filled.gateway.append(
@@ -124,7 +130,8 @@ def test_an_assignment_file_is_never_removed(filled):
         ),
         (
             [
-                "insert into ledger select 5, at, kind, subject, payload, prev_digest, digest from ledger where seq = 4"
+                "insert into ledger select 5, at, kind, subject, payload, prev_digest, digest"
+                " from ledger where seq = 4"
             ],
             "entry 5 ",
         ),

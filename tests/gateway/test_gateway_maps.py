@@ -160,7 +160,8 @@ def test_faults_of_a_map(tmp_path, change, to, message):
             "line 8, key 'create_customers': create_customers is set, but no customer_id is mapped",
         ),
         (
-            "table: customer\nsource_system: s\ncreate_customers: true\ncolumns: {customer_id: id}\n",
+            "table: customer\nsource_system: s\ncreate_customers: true\n"
+            "columns: {customer_id: id}\n",
             "line 3.*customer makes its customers itself",
         ),
         ("", "the file is empty"),
@@ -201,7 +202,8 @@ def test_all_faults_of_columns_come_at_once(tmp_path):
 def test_header_names_that_look_like_numbers_stay_names(tmp_path):
     text = GOOD.replace("order_id: no", "order_id: {from: 2024_10, prefix: '007'}").replace(
         "net_revenue: total",
-        "net_revenue: 2024\n  store_id: {value: 007}\n  channel: {from: c, values: {1: web, no: store}}",
+        "net_revenue: 2024\n  store_id: {value: 007}\n"
+        "  channel: {from: c, values: {1: web, no: store}}",
     )
     columns = load_map(write(tmp_path, text)).declared.columns
     assert columns["order_id"].source == "2024_10"

@@ -115,7 +115,8 @@ def test_northwind_with_cyrillic_names_and_american_dates(company, shared_data):
     file = folder / "Заказы.csv"
     report = company.load(
         "orders",
-        "{order_id: КодЗаказа, customer_id: КодКлиента, ordered_at: ДатаРазмещения, net_revenue: СтоимостьДоставки}",
+        "{order_id: КодЗаказа, customer_id: КодКлиента, ordered_at: ДатаРазмещения,"
+        " net_revenue: СтоимостьДоставки}",
         file,
         'date_formats: ["%m/%d/%y %H:%M:%S"]',
     )
@@ -151,20 +152,15 @@ def test_days_first_in_the_answers_of_a_bank(company, shared_data):
 def test_online_retail_lines_from_parquet(company, shared_data):
     file = present(shared_data / "online_retail_2010_2011.parquet")
     path = str(file).replace("'", "''")
-    # a line has no number of its own in this file
+    # a line has no number of its own in this file, and no amount
     lines = company.parquet(
-        'select cast(row_number() over () as varchar) as no, * replace (cast(round("Price" * "Quantity", 2)'
-        f" as decimal(18,2)) as \"Price\") from read_parquet('{path}')"
-        if "Price" in column_names(file)
-        else "select cast(row_number() over () as varchar) as no, *, cast(round(UnitPrice * Quantity, 2)"
-        f" as decimal(18,2)) as Amount from read_parquet('{path}')"
+        "select cast(row_number() over () as varchar) as no, CustomerID, InvoiceDate,"
+        " cast(round(UnitPrice * Quantity, 2) as decimal(18,2)) as amount"
+        f" from read_parquet('{path}')"
     )
-    names = column_names(lines)
-    client = next(name for name in names if name.replace(" ", "").lower() == "customerid")
-    money = "Amount" if "Amount" in names else "Price"
     report = company.load(
         "orders",
-        f"{{order_id: no, customer_id: {client}, ordered_at: InvoiceDate, net_revenue: {money}}}",
+        "{order_id: no, customer_id: CustomerID, ordered_at: InvoiceDate, net_revenue: amount}",
         lines,
         "format: parquet",
         "create_customers: true",
@@ -172,15 +168,33 @@ def test_online_retail_lines_from_parquet(company, shared_data):
     )
     assert (report.rows_in, report.rows_rejected) == (541_909, 0)
     assert company.rows("select count(*) from orders where customer_id is null") == [(135_080,)]
+    assert company.rows("select count(*) from customer") == [(4_372,)]
+    window = "cast(min(ordered_at) as varchar), cast(max(ordered_at) as varchar)"
+    assert company.rows(f"select {window} from orders") == [
+        ("2010-12-01 08:26:00", "2011-12-09 12:50:00")
+    ]
     assert report.amount_in == report.amount_loaded
 
 
-def column_names(file: Path) -> list[str]:
-    import duckdb
-
-    with duckdb.connect() as engine:
-        path = str(file).replace("'", "''")
-        return [
-            row[0]
-            for row in engine.execute(f"describe select * from read_parquet('{path}')").fetchall()
-        ]
+def test_online_retail_lines_refer_to_their_orders(company, shared_data):
+    file = present(shared_data / "online_retail_2010_2011.parquet")
+    path = str(file).replace("'", "''")
+    invoices = company.parquet(
+        "select InvoiceNo as no, any_value(CustomerID) as client, min(InvoiceDate) as date,"
+        " cast(sum(round(UnitPrice * Quantity, 2)) as decimal(18,2)) as total"
+        f" from read_parquet('{path}') where InvoiceNo like 'C%' group by 1"
+    )
+    orders = "{order_id: no, customer_id: client, ordered_at: date, net_revenue: total}"
+    made = company.load("orders", orders, invoices, "format: parquet", "create_customers: true")
+    lines = company.parquet(
+        "select InvoiceNo as no, row_number() over (partition by InvoiceNo) as line, Quantity as q,"
+        " cast(round(UnitPrice * Quantity, 2) as decimal(18,2)) as amount"
+        f" from read_parquet('{path}') where InvoiceNo like 'C%' or InvoiceNo = '536365'"
+    )
+    columns = "{order_id: no, line_no: line, quantity: q, amount: amount}"
+    report = company.load("order_line", columns, lines, "format: parquet")
+    assert report.rejected_by_reason == {
+        "order_id: refers to a orders that the gateway does not know": 7
+    }
+    assert report.amount_loaded == made.amount_loaded
+    assert report.amount_in == report.amount_loaded + report.amount_rejected

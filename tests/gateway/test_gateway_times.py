@@ -19,10 +19,10 @@ def load_times(company, rows, *lines):
         f"c{n};{made};{born}\n" for n, (made, born) in enumerate(rows)
     )
     company.load("customer", COLUMNS, text, 'delimiter: ";"', "max_rejected_share: 1", *lines)
-    stored = company.rows(
-        "select cast(created_at as varchar), cast(birth_date as varchar) from customer order by customer_id"
+    return company.rows(
+        "select cast(created_at as varchar), cast(birth_date as varchar) from customer"
+        " order by customer_id"
     )
-    return stored
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_every_notebook_became_a_good_page(demo: Path):
         assert runs, kind
         assert {run["status"] for run in runs} == {"ok"}, kind
     pages = list((demo / "reports" / "runs").glob("*/*/report.html"))
-    assert len(pages) == 6
+    assert len(pages) == 8
     for page in pages:
         text = page.read_text("utf-8")
         assert len(text) < 1_000_000
@@ -110,6 +110,21 @@ def test_money_of_the_base_is_that_of_the_files(demo: Path):
     for batch in result(manifest, "base_overview")["imports"]:
         assert batch["rows_in"] == batch["rows_loaded"] + batch["rows_rejected"]
         assert batch["status"] in ("ok", "partial")
+
+
+def test_the_shop_of_3000_gets_the_honest_answer(demo: Path):
+    designs = {
+        run["parameters"]["example_customers"]: run for run in manifests(demo, "experiment_design")
+    }
+    small, large = designs[3000]["headline"], designs[1_000_000]["headline"]
+    assert "With 150 control customers only a change of about +8" in small
+    assert "pool" in small
+    assert "enough for most campaigns" in large
+
+
+def test_the_decision_stands_on_the_page(demo: Path):
+    page = next((demo / "reports" / "runs" / "campaign_experiment").glob("*/report.html"))
+    assert "reminder only; look again in February" in page.read_text("utf-8")
 
 
 def test_the_forecast_says_what_it_was_worth(demo: Path):

@@ -72,7 +72,9 @@ def test_the_same_state_of_chance_gives_the_same_shop() -> None:
 def test_nobody_buys_before_he_is_a_customer_and_ids_are_unique() -> None:
     shop = make_shop(500, rng=np.random.default_rng(4), joining_days=100, days=120)
     since = shop.customers.set_index("customer_id")["created_at"]
-    assert (shop.orders["ordered_at"].to_numpy() >= since[shop.orders["customer_id"]].to_numpy()).all()
+    assert (
+        shop.orders["ordered_at"].to_numpy() >= since[shop.orders["customer_id"]].to_numpy()
+    ).all()
     assert shop.customers["customer_id"].is_unique
     assert shop.orders["order_id"].is_unique
     assert (shop.orders["amount_cents"] > 0).all()

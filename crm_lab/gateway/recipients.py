@@ -1,0 +1,192 @@
+"""The SQL that says who may be written to: addresses, consents, suppressions, control groups."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from crm_lab.gateway.expressions import moment, valid_orders
+from crm_lab.gateway.store import sql_text
+
+
+def reachability(channel: str, as_of: datetime) -> str:
+    """One row per customer known at ``as_of``: address, consent, suppression, ``eligible``.
+
+    The last consent event for advertising counts (for this channel or for all); of two at the
+    same moment, the one that takes consent away. A suppression counts from its start to its end,
+    for the customer, or for an address of this channel and everybody who shares it. Of several
+    addresses that work, the primary one is taken.
+    """
+    now = moment(as_of)
+    name = sql_text(channel)
+    return f"""
+        with address as (
+            select customer_id, contact_point_id
+            from (
+                select customer_id, contact_point_id, row_number() over (
+                    partition by customer_id
+                    order by coalesce(is_primary, false) desc, contact_point_id
+                ) as place
+                from contact_point
+                where channel = '{name}' and coalesce(status, 'unknown') in ('valid', 'unknown')
+            ) as ranked
+            where place = 1
+        ),
+        any_address as (
+            select distinct customer_id from contact_point where channel = '{name}'
+        ),
+        consent as (
+            select customer_id, action
+            from (
+                select customer_id, action, row_number() over (
+                    partition by customer_id
+                    order by "at" desc, case when action = 'granted' then 1 else 0 end,
+                             consent_event_id desc
+                ) as latest
+                from consent_event
+                where purpose = 'advertising' and "at" <= {now}
+                  and (channel is null or channel = '{name}')
+            ) as ranked
+            where latest = 1
+        ),
+        suppression_now as (
+            select customer_id, contact_point_id from suppression
+            where from_at <= {now} and (to_at is null or to_at > {now})
+              and (channel is null or channel = '{name}')
+        ),
+        suppressed as (
+            select customer_id from suppression_now where customer_id is not null
+            union
+            select shared.customer_id
+            from suppression_now as s
+            join contact_point as c on c.contact_point_id = s.contact_point_id
+            join contact_point as shared
+              on shared.channel = c.channel and lower(shared.address) = lower(c.address)
+            where c.channel = '{name}'
+        ),
+        judged as (
+            select
+                p.customer_id,
+                p.created_at,
+                p.household_id,
+                a.contact_point_id,
+                case
+                    when coalesce(p.is_test, false) then 'test account'
+                    when e.customer_id is null then 'no address'
+                    when a.customer_id is null then 'address does not work'
+                    when n.action is null then 'no consent to advertising'
+                    when n.action <> 'granted' then 'consent withdrawn'
+                    when p.customer_id in (select customer_id from suppressed) then 'suppressed'
+                end as obstacle
+            from customer as p
+            left join any_address as e on e.customer_id = p.customer_id
+            left join address as a on a.customer_id = p.customer_id
+            left join consent as n on n.customer_id = p.customer_id
+            where p.created_at is null or p.created_at <= {now}
+        )
+        select judged.*, c.address, obstacle is null as eligible
+        from judged
+        left join contact_point as c on c.contact_point_id = judged.contact_point_id
+    """
+
+
+def assigned(scope: str) -> str:
+    """Select the customers assigned under ``scope`` with their variant, as a population."""
+    return (
+        "select customer_id, unit_id, variant, assigned_at from assignment"
+        f" where scope = '{sql_text(scope)}'"
+    )
+
+
+def reachable(channel: str, as_of: datetime) -> str:
+    """Select everybody who may be reached, as a population."""
+    return (
+        f"select customer_id, 'all' as variant from ({reachability(channel, as_of)}) as judged"
+        " where eligible"
+    )
+
+
+def audience(
+    channel: str, as_of: datetime, *, bought_within_days: int | None, min_orders: int
+) -> str:
+    """Judge every customer for a campaign: :func:`reachability` and the audience's conditions.
+
+    Who may be reached and does not fulfil the conditions gets the obstacle
+    ``outside the audience``.
+    """
+    now = moment(as_of)
+    since = "" if bought_within_days is None else f"interval {int(bought_within_days)} day"
+    recent = f"and max(ordered_at) >= {now} - {since}" if since else ""
+    needs_orders = bought_within_days is not None or min_orders > 0
+    inside = "b.customer_id is not null" if needs_orders else "true"
+    return f"""
+        with buyers as (
+            select customer_id from ({valid_orders()}) as counted
+            where ordered_at < {now}
+            group by customer_id
+            having count(*) >= {int(min_orders)} {recent}
+        ),
+        reach as ({reachability(channel, as_of)})
+        select
+            r.customer_id, r.created_at, r.household_id, r.contact_point_id, r.address,
+            case when r.obstacle is not null then r.obstacle
+                 when not ({inside}) then 'outside the audience' end as obstacle,
+            r.eligible and {inside} as eligible
+        from reach as r
+        left join buyers as b on b.customer_id = r.customer_id
+    """
+
+
+def recipients_of(scope: str, channel: str, as_of: datetime) -> str:
+    """Judge everybody assigned to an arm of ``scope`` for a send list, now.
+
+    Columns: customer_id, variant, contact_point_id, address, household_id, obstacle. Besides what
+    :func:`reachability` finds, an address or a household shared with a control customer is an
+    obstacle: the control customer would read the message too.
+    """
+    return f"""
+        with members as (
+            select customer_id, variant from ({assigned(scope)}) as everybody
+        ),
+        protected as (
+            select customer_id from assignment
+            where variant = 'control' and (scope = '{sql_text(scope)}' or scope like 'epoch:%')
+        ),
+        protected_address as (
+            select distinct lower(c.address) as address
+            from contact_point as c join protected as p on p.customer_id = c.customer_id
+        ),
+        protected_household as (
+            select distinct c.household_id
+            from customer as c join protected as p on p.customer_id = c.customer_id
+            where c.household_id is not null
+        ),
+        reach as ({reachability(channel, as_of)})
+        select
+            m.customer_id, m.variant, r.contact_point_id, r.address, r.household_id,
+            case
+                when m.customer_id in (select customer_id from protected) then 'control group'
+                when m.variant = 'rest' then 'left out by the plan'
+                when r.customer_id is null then 'no longer known'
+                when r.obstacle is not null then r.obstacle
+                when lower(r.address) in (select address from protected_address)
+                    then 'shares an address with a control customer'
+                when r.household_id in (select household_id from protected_household)
+                    then 'shares a household with a control customer'
+            end as obstacle
+        from members as m
+        left join reach as r on r.customer_id = m.customer_id
+        order by m.customer_id
+    """
+
+
+def control_contacts(scope: str) -> str:
+    """Select ids and addresses that no send list may hold: every control's, current and own."""
+    return f"""
+        with protected as (
+            select distinct customer_id from assignment
+            where variant = 'control' and (scope = '{sql_text(scope)}' or scope like 'epoch:%')
+        )
+        select p.customer_id, lower(c.address) as address
+        from protected as p
+        left join contact_point as c on c.customer_id = p.customer_id
+    """
