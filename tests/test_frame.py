@@ -115,9 +115,12 @@ def test_jupyterlab_is_what_make_lab_opens():
 
 
 def imported_packages(path: Path) -> set[str]:
-    """Top-level names of all modules that a file imports."""
+    """Top-level names of all modules that a file imports, also those it loads by name."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
+            texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            names.update(str(text).partition(".")[0] for text in texts)
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from crm_lab.cli import base, control_group, experiment, report
+from crm_lab.cli import control_group, experiment, report, workbench
 from crm_lab.demo import run_demo
 from crm_lab.errors import CrmLabError
 
@@ -31,10 +31,10 @@ def demo() -> None:
     run_demo(run)
 
 
-commands.add_command(base.init)
-commands.add_command(base.import_command)
-commands.add_command(base.status)
-commands.add_command(base.calibrate)
+commands.add_command(workbench.init)
+commands.add_command(workbench.import_command)
+commands.add_command(workbench.status)
+commands.add_command(workbench.calibrate)
 commands.add_command(control_group.control_group)
 commands.add_command(experiment.experiment)
 commands.add_command(report.report)

@@ -72,7 +72,7 @@ class BaseOverview(Result):
     """
 
     title: ClassVar[str] = "Customer base"
-    plotter: ClassVar[str] = "crm_lab.plots.base:plot_months"
+    plotter: ClassVar[str] = "crm_lab.plots.overview:plot_months"
 
     company: str
     currency: str

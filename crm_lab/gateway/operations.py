@@ -191,21 +191,26 @@ def purchase_summary(as_of: datetime, *, zone: str) -> str:
     which is what a spend model may use. ``as_of`` is the first moment that is not observed.
     """
     return f"""
-        with numbered as (
-            select customer_id, day, amount,
-                   min(day) over (partition by customer_id) as first_day
+        with per_customer as (
+            select customer_id, min(day) as first_day, max(day) as last_day, count(*) as days,
+                   greatest(min_by(amount, day), 0) as first_paid,
+                   count(case when amount > 0 then 1 end) as paid_days,
+                   sum(greatest(amount, 0)) as paid
             from ({purchase_days(as_of, zone=zone)}) as days
+            group by customer_id
+        ),
+        repeats as (
+            select *, paid_days - case when first_paid > 0 then 1 else 0 end as paid_frequency
+            from per_customer
         )
         select
             customer_id,
-            min(first_day) as first_day,
-            max(day) as last_day,
-            count(*) - 1 as frequency,
-            count(*) filter (where day > first_day and amount > 0) as paid_frequency,
-            cast(avg(case when day > first_day and amount > 0 then amount end) as double)
-                as monetary_value
-        from numbered
-        group by customer_id
+            first_day,
+            last_day,
+            days - 1 as frequency,
+            paid_frequency,
+            cast(paid - first_paid as double) / nullif(paid_frequency, 0) as monetary_value
+        from repeats
         order by customer_id
     """
 

@@ -249,7 +249,7 @@ def test_verify_finds_members_that_were_exchanged(workbench_at: WorkbenchAt) -> 
 
 def test_a_group_that_was_never_drawn_has_no_status(workbench_at: WorkbenchAt) -> None:
     group = workbench_at("loaded").control_group()
-    with pytest.raises(LedgerError, match="never drawn.*crm-lab control-group draw"):
+    with pytest.raises(LedgerError, match=r"never drawn.*crm-lab control-group draw"):
         group.status()
 
 
@@ -321,6 +321,36 @@ def test_an_outlook_on_an_impossible_share_is_refused(
     group = workbench_at("loaded").control_group()
     with pytest.raises(DesignError):
         group.outlook(share=share, as_of=sw.DRAWN_AT)
+
+
+def test_an_outlook_on_a_base_without_orders_says_why_it_knows_nothing(
+    make_workbench: MakeWorkbench, small_shop: MakeShop
+) -> None:
+    shop = small_shop(200, orders_per_customer_day=1e-12)
+    outlook = make_workbench(shop).control_group().outlook(as_of=sw.DRAWN_AT, share=0.2)
+    reasons = {effect.reason for _, _, effect in outlook.detectable}
+    assert reasons == {"nobody bought in the past"}
+    assert all(math.isnan(effect.relative) for _, _, effect in outlook.detectable)
+    assert "too little history" in outlook.sentence()
+
+
+@pytest.mark.parametrize(
+    ("orders", "revenue", "sizes", "reason"),
+    [
+        ([1, 1], [5.0, 5.0], (90, 10), "customers did not differ in the past"),
+        ([0, 0], [0.0, 0.0], (90, 10), "nobody bought in the past"),
+        ([], [], (90, 10), "nobody's past is known"),
+        ([1, 0], [5.0, 0.0], (90, 1), "a group has fewer than two customers"),
+    ],
+)
+def test_sight_that_cannot_be_computed_is_nan_with_a_reason(
+    orders: list[int], revenue: list[float], sizes: tuple[int, int], reason: str
+) -> None:
+    frame = pd.DataFrame({"orders": orders, "revenue": revenue})
+    found = detectable_effects(frame, n_treatment=sizes[0], n_control=sizes[1])
+    effect = found["revenue per customer"]
+    assert effect.reason == reason
+    assert math.isnan(effect.relative)
 
 
 def test_an_outlook_on_a_handful_of_customers_says_it_knows_nothing(

@@ -158,6 +158,14 @@ def test_a_plan_is_registered_with_its_arms_in_the_ledger(workbench_at: Workbenc
     assert workbench.gateway.entries(kind="plan_registered")[0].payload["sha256"] == plan.sha256
 
 
+def test_a_plan_with_its_arms_in_another_order_is_not_the_registered_one(
+    workbench_at: WorkbenchAt,
+) -> None:
+    workbench = workbench_at("assigned")
+    sw.write_experiment(workbench.settings.folder, shares=dict(reversed(sw.SHARES.items())))
+    assert not workbench.experiment(sw.NAME).plan(as_of=sw.ASSIGNED_AT).is_registered
+
+
 def test_arms_are_never_drawn_again(workbench_at: WorkbenchAt) -> None:
     workbench = workbench_at("assigned")
     before = sw.state(workbench)

@@ -173,7 +173,7 @@ def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str
 def test_an_unknown_experiment_is_told_the_known_ones(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     write(tmp_path, 'salt: "1"', "control_group")
-    with pytest.raises(SpecError, match="there is no experiment 'spring'.*one of winter-sale"):
+    with pytest.raises(SpecError, match=r"there is no experiment 'spring'.*one of winter-sale"):
         load_experiment(tmp_path, "spring")
     assert experiment_names(tmp_path) == ["winter-sale"]
 

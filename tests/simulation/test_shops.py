@@ -112,7 +112,7 @@ def test_files_come_with_maps_in_import_order(tmp_path: Path) -> None:
         "orders.csv",
     ]
     assert all(map_path.is_file() for map_path, _ in pairs)
-    assert [file.name for _, file in write_shop(shop, tmp_path, name="_2")][0] == "customers_2.csv"
+    assert write_shop(shop, tmp_path, name="_2")[0][1].name == "customers_2.csv"
 
 
 @pytest.mark.parametrize(
