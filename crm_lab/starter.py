@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ STARTER_CONTROL_GROUP = """\
 # The standing control group: these customers receive no marketing.
 name: global
 share: 0.05
-salt: "{salt}"
+salt: {salt}
 channel: email
 """
 STARTER_ORDERS_MAP = """\
@@ -96,8 +97,8 @@ ends_on: {ends_on}             # the last day counts
 pre_period_days: 28
 audience: {{bought_within_days: 365}}
 arms:
-  mail_a: {{share: 0.5, message: winter-a}}
-  mail_b: {{share: 0.5, message: winter-b}}
+  mail-a: {{share: 0.5, message: winter-a}}
+  mail-b: {{share: 0.5, message: winter-b}}
 metrics:
   primary: revenue_per_customer
   secondary: [conversion]
@@ -127,9 +128,10 @@ def create_workbench(folder: Path, *, starts_on: date, notebooks: Path | None = 
     """
     if (folder / SETTINGS_FILE).exists():
         raise SettingsError(f"{folder} is a workbench already")
+    name = json.dumps(folder.resolve().name, ensure_ascii=False)  # a text in quotes, as in YAML
     starters = {
-        SETTINGS_FILE: STARTER_SETTINGS.format(company=folder.resolve().name),
-        "experiments/control_group.yml": STARTER_CONTROL_GROUP.format(salt=folder.resolve().name),
+        SETTINGS_FILE: STARTER_SETTINGS.format(company=name),
+        "experiments/control_group.yml": STARTER_CONTROL_GROUP.format(salt=name),
         "experiments/winter-sale.yml": STARTER_EXPERIMENT.format(
             starts_on=starts_on, ends_on=starts_on + timedelta(days=27)
         ),

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from crm_lab.cli.workbench import show_import
 from crm_lab.cli.options import ShareType, as_of_option, gateway_option, moment, opened
+from crm_lab.cli.workbench import show_import
 from crm_lab.errors import FileError
 from crm_lab.experiments.registry import Decision, Status
 from crm_lab.formats import listing

@@ -8,8 +8,8 @@ from typing import Any
 import click
 import pandas as pd
 
-from crm_lab.cli.workbench import shipped_notebooks
 from crm_lab.cli.options import gateway_option, opened
+from crm_lab.cli.workbench import shipped_notebooks
 from crm_lab.errors import ReportError
 from crm_lab.formats import listing
 from crm_lab.terminal import show, show_frame

@@ -55,7 +55,7 @@ from crm_lab.stats.proportions import score_statistic
 FloatArray = NDArray[np.float64]
 DrawnBy = Literal["salt", "random"]
 NULL_PERMUTATIONS = 4_000
-ALONE_PERMUTATIONS = 10_000
+ALONE_PERMUTATIONS = 20_000
 """Splits of the one null distribution that serves every draw of one size."""
 MIN_CUSTOMERS = 100
 MAX_SALTED = 50_000

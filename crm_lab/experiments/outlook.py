@@ -196,6 +196,8 @@ def detectable_share(
         Error rate and wanted power.
     """
     reason = _too_few(n_treatment, n_control) or _no_past(rate)
+    if not reason and rate >= 1:
+        reason = "everybody bought in the past"
     if reason:
         return _unknown(rate, n_treatment, n_control, alpha, power, reason)
     return minimum_detectable_effect_proportion(

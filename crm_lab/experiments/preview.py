@@ -15,14 +15,12 @@ from crm_lab.cards import Result
 from crm_lab.experiments.draws import prepare_newcomers
 from crm_lab.experiments.enrolment import audience_query, drawn_arms, registered_plan
 from crm_lab.experiments.epochs import Epoch, open_epoch
-from crm_lab.experiments.outlook import count_obstacles
+from crm_lab.experiments.outlook import count_obstacles, detectable_mean, detectable_share
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.spec import CONTROL, REST
 from crm_lab.gateway import Gateway, Reader, operations
 from crm_lab.stats import (
     DetectableEffect,
-    minimum_detectable_effect_mean,
-    minimum_detectable_effect_proportion,
 )
 
 SMALL_CONTROL = 100
@@ -250,10 +248,11 @@ def detectable_effect(
         Customers in the arm and in the control group.
     """
     if metric == "conversion":
-        return minimum_detectable_effect_proportion(
-            float((history["orders"] > 0).mean()),
-            n_treatment,
-            n_control,
+        rate = float((history["orders"] > 0).mean())
+        return detectable_share(
+            rate,
+            n_treatment=n_treatment,
+            n_control=n_control,
             alpha=plan.alpha_per_arm,
             power=plan.power,
         )
@@ -264,11 +263,12 @@ def detectable_effect(
         known = history[covariate].std() > 0 and spread > 0
         correlation = float(history[column].corr(history[covariate])) if known else 0.0
         spread *= float(np.sqrt(1 - correlation**2))
-    return minimum_detectable_effect_mean(
-        float(history[column].mean()),
+    mean = float(history[column].mean())
+    return detectable_mean(
+        mean,
         spread,
-        n_treatment,
-        n_control,
+        n_treatment=n_treatment,
+        n_control=n_control,
         alpha=plan.alpha_per_arm,
         power=plan.power,
     )

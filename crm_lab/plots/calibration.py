@@ -53,11 +53,11 @@ def plot_power_curve(calibration: Calibration, *, ax: Axes | None = None) -> Axe
     ax.axhline(calibration.alpha / 2, color=CONTROL, linewidth=1, linestyle=":")
     ax.annotate(
         f"{WANTED_POWER:.0%} wanted",
-        (1, WANTED_POWER),
+        (0, WANTED_POWER),
         xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
+        xytext=(4, 2),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         color=ZERO,
         fontsize="small",

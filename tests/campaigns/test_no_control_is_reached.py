@@ -174,7 +174,7 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 """No shrinking: an example takes seconds, and a failing one says enough."""
 
 
-@settings(max_examples=6, phases=PHASES)
+@settings(max_examples=4, phases=PHASES)
 @given(found=companies)
 def test_no_list_reaches_a_control_and_no_assignment_changes(found: dict[str, Any]) -> None:
     search(found)

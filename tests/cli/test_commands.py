@@ -108,7 +108,7 @@ def test_the_whole_way_from_an_empty_folder_to_the_result(
             text = done(capsys, "import", str(map_path.relative_to(folder)), str(file))
             assert "0 set aside" in text
             assert "had been loaded before" in done(capsys, "import", str(map_path), str(file))
-        assert "3,000 customers" in done(capsys, "status")
+        assert f"{sw.CUSTOMERS:,} customers" in done(capsys, "status")
         drawn = done(
             capsys, "control-group", "draw", "--share", "20%", "--yes", "--as-of", "2024-04-15"
         )

@@ -31,7 +31,7 @@ NAME = "spring-mailing"
 SHARES = {"strong": 0.5, "weak": 0.5}
 LIFTS = {"strong": 0.6, "weak": 0.0}
 """Planted in the shop: one effect that this base can see, and none."""
-CUSTOMERS = 3_000
+CUSTOMERS = 2_000
 SALT = "2024"
 CONTROL_SHARE = 0.2
 ORDERS_PER_DAY = 1 / 25

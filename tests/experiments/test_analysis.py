@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import shutil
 from collections.abc import Callable
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +29,12 @@ WorkbenchAt = Callable[[str], Workbench]
 TO_THE_CENT = 0.005
 PERMUTATIONS = 999
 """Enough for a verdict; the default would make the tests slow."""
+
+
+@pytest.fixture(autouse=True)
+def _few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = functools.partial(analyze_arm, permutations=PERMUTATIONS)
+    monkeypatch.setattr("crm_lab.experiments.analysis.analyze_arm", few)
 
 
 @functools.cache
@@ -138,8 +142,10 @@ def test_every_light_of_a_sound_experiment_is_good() -> None:
     assert len(tones) == 4
 
 
-def test_the_same_seed_gives_the_same_numbers(finished: Workbench) -> None:
-    again = finished.experiment(sw.NAME).analyze(seed=7)
+def test_the_same_seed_gives_the_same_numbers_in_a_copied_folder(
+    workbench_at: WorkbenchAt,
+) -> None:
+    again = workbench_at("finished").experiment(sw.NAME).analyze(seed=7)
     pd.testing.assert_frame_equal(again.to_frame(), read_out().to_frame())
     assert again.sentence() == read_out().sentence()
 
@@ -202,7 +208,6 @@ def test_control_customers_who_got_mail_light_the_contamination_light(
     send("outside", controls, "2024-04-30 12:00:00", "marketing")
     send("receipt", controls, "2024-05-02 12:00:00", "transactional")
     experiment = workbench.experiment(sw.NAME)
-    assert light_of(experiment.analyze(seed=7), "Contamination").tone == "good"
     send("few", controls[:5], "2024-05-02 12:00:00", "marketing")
     few = light_of(experiment.analyze(seed=7), "Contamination")
     assert few.tone == "unsure"
@@ -376,9 +381,3 @@ def test_costs_are_messages_and_fixed_costs() -> None:
     assert result.cost == 1.5
     without_margin = plan_of(costs=CostsSpec(per_message=0.5))
     assert analyzed(without_margin, frame_of([1.0, 2.0, 4.0], [1.0, 2.0, 5.0])).net_total is None
-
-
-def test_a_copied_workbench_gives_the_same_numbers(tmp_path: Path) -> None:
-    moved = shutil.copytree(sw.STAGES["finished"](), tmp_path / "moved")
-    again = open_workbench(moved).experiment(sw.NAME).analyze(seed=7)
-    pd.testing.assert_frame_equal(again.to_frame(), read_out().to_frame())

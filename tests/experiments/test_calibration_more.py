@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from datetime import date
@@ -83,8 +84,9 @@ def test_the_joint_null_is_that_of_the_single_one(values: dict[str, np.ndarray],
     single = permutation_null(
         values["revenue"], 900 - size, size, permutations=4_000, rng=np.random.default_rng(2)
     )
-    finite = np.isfinite(joint[1]) & np.isfinite(np.sort(single))
-    assert stats.ks_2samp(joint[1][finite], np.sort(single)[finite]).pvalue > ALMOST_NEVER
+    # the same split of the data differs in the last digits between the two
+    ours, theirs = np.round(joint[1], 6), np.round(single, 6)
+    assert stats.ks_2samp(ours, theirs).pvalue > ALMOST_NEVER
 
 
 def test_claims_are_those_of_compare_means(values: dict[str, np.ndarray]) -> None:
@@ -168,9 +170,7 @@ def test_power_rises_and_coverage_keeps_its_promise(calibration: Calibration) ->
         curves.setdefault((point.metric, point.planted), []).append(point.share)
     assert len(curves) == 5
     for shares in curves.values():
-        assert all(
-            later >= before - 0.05 for before, later in zip(shares, shares[1:], strict=False)
-        )
+        assert all(later >= before - 0.05 for before, later in itertools.pairwise(shares))
         assert shares[0] < 0.2
         assert shares[-1] > 0.8
     for row in calibration.coverage:
