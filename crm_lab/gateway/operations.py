@@ -42,7 +42,6 @@ __all__ = [
     "control_contacts",
     "daily_revenue",
     "deliveries_of",
-    "drawn_controls",
     "hash_expression",
     "imported_until",
     "local_day",
@@ -336,23 +335,6 @@ def campaigns_not_randomised() -> str:
         group by 1
         having count(*) filter (where is_recipient) > 0
         order by 1
-    """
-
-
-def drawn_controls(population: str, salts: tuple[str, ...], share: float) -> str:
-    """Draw a control group of ``share`` under each salt: one row per salt and control.
-
-    Columns: draw (position of the salt, from 0), customer_id. The rule is that of
-    :func:`bucket_expression`.
-    """
-    listed = ", ".join(f"({index}, '{sql_text(salt)}')" for index, salt in enumerate(salts))
-    text = "sha256(s.salt || ':' || p.customer_id)"
-    bucket = f"cast('0x' || substr({text}, 1, 8) as bigint) * {BUCKETS} // {HASH_RANGE}"
-    return f"""
-        select s.draw, p.customer_id
-        from ({population}) as p
-        cross join (values {listed}) as s(draw, salt)
-        where {bucket} < {round(share * BUCKETS)}
     """
 
 

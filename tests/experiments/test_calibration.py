@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 from scipy import stats
 
 from crm_lab.errors import DesignError
 from crm_lab.experiments.calibration import Calibration, FalsePositives, count_false_positives
-from crm_lab.gateway import operations
 from crm_lab.workbench import Workbench
 
 DRAWS = 250
@@ -61,18 +59,6 @@ def test_the_same_seed_gives_the_same_calibration(
     first = finished.calibrate(**WINDOW, draws=30, seed=3)
     assert finished.calibrate(**WINDOW, draws=30, seed=3) == first
     assert first.customers == calibration.customers
-
-
-def test_groups_are_drawn_by_the_hash(finished: Workbench) -> None:
-    from crm_lab.experiments.assignment import bucket_of
-
-    population = operations.buyers_before(sw.STARTS_AT)
-    with finished.gateway.reader() as reader:
-        drawn = reader.frame(operations.drawn_controls(population, ("aa-0", "it's"), 0.05))
-        people = reader.frame(population)["customer_id"]
-    for draw, salt in enumerate(("aa-0", "it's")):
-        expected = {who for who in people if bucket_of(salt, who) < 500}
-        assert set(drawn.loc[drawn["draw"] == draw, "customer_id"]) == expected
 
 
 def test_a_window_in_which_nobody_bought_gives_no_claim_and_no_crash(
