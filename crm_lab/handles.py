@@ -358,6 +358,7 @@ class Experiment:
             ends_at=plan.ends_at,
             folder=folder,
             rng=np.random.default_rng(seed),
+            timezone=self._workbench.settings.timezone,
         )
 
     def planted_check(self, result: ExperimentResult, folder: Path | str) -> PlantedCheck | None:
@@ -370,7 +371,9 @@ class Experiment:
             arm = result.arm(item.arm)
             money = arm.revenue_total
             n = arm.customers
-            rows.append((item, money.estimate / n, money.low / n, money.high / n))
+            ends = (money.estimate, money.low, money.high)
+            estimate, low, high = (end / n if n else float("nan") for end in ends)
+            rows.append((item, estimate, low, high))
         return PlantedCheck(
             rows=tuple(rows),
             customers={arm.arm: arm.customers for arm in result.arms},

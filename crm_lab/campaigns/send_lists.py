@@ -24,6 +24,7 @@ import pandas as pd
 from crm_lab.cards import Result
 from crm_lab.errors import GuardError, LedgerError
 from crm_lab.experiments.enrolment import assigned_at, audience_query
+from crm_lab.experiments.epochs import epochs
 from crm_lab.experiments.plan import Plan
 from crm_lab.formats import day, listing
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
@@ -113,10 +114,13 @@ def export_send_list(
             f"the window of '{plan.name}' ended on {day(plan.ends_at - timedelta(days=1))}",
             expected="an export before its end: later messages cannot change what it measures",
         )
+    scopes = protected_scopes(gateway, plan)
     with gateway.reader() as reader:
         read_from = reader.snapshot
-        judged = reader.frame(operations.recipients_of(plan.scope, plan.channel, as_of))
-        protected = reader.frame(operations.control_contacts(plan.scope))
+        judged = reader.frame(
+            operations.recipients_of(plan.scope, plan.channel, as_of, protected=scopes)
+        )
+        protected = reader.frame(operations.control_contacts(scopes))
         audience = reader.frame(audience_query(plan, assigned_at(gateway, plan.name)))
     recipients = judged[judged["obstacle"].isna()].copy()
     guard(recipients, protected)
@@ -168,6 +172,12 @@ def export_send_list(
     )
 
 
+def protected_scopes(gateway: Gateway, plan: Plan) -> tuple[str, ...]:
+    """Name the scopes whose controls must not be reached: the plan's own, and every open epoch."""
+    standing = [epoch.scope for epoch in epochs(gateway) if epoch.closed_at is None]
+    return (plan.scope, *standing)
+
+
 def guard(recipients: pd.DataFrame, protected: pd.DataFrame) -> None:
     """Refuse a list that holds a control customer, by id or by address.
 
@@ -200,7 +210,7 @@ def _export_again(
 ) -> SendListExport:
     with gateway.reader() as reader:
         sent = reader.frame(operations.sent_list(plan.name, WAVE))
-        protected = reader.frame(operations.control_contacts(plan.scope))
+        protected = reader.frame(operations.control_contacts(protected_scopes(gateway, plan)))
     contents = {arm: _content(plan, sent, arm) for arm in plan.arms}
     recorded = payload["files"]
     assert isinstance(recorded, Mapping)  # as this module wrote it

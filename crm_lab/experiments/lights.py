@@ -54,8 +54,11 @@ def balance_light(plan: Plan, frame: pd.DataFrame) -> Light:
     for arm in plan.arms:
         treated = frame.loc[frame["variant"] == arm, "pre_revenue"]
         spread = float(np.sqrt((control.var() + treated.var()) / 2))
+        difference = abs(float(treated.mean() - control.mean()))
+        if not np.isfinite(spread):
+            return light("balance", "unsure", wording.BALANCE_UNKNOWN)
         if spread > 0:
-            worst = max(worst, abs(float(treated.mean() - control.mean())) / spread)
+            worst = max(worst, difference / spread)
     return light(
         "balance",
         "good" if worst <= BALANCE_LIMIT else "unsure",

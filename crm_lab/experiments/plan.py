@@ -134,7 +134,7 @@ class Plan:
     @property
     def days(self) -> int:
         """Length of the outcome window."""
-        return (self.ends_at - self.starts_at).days
+        return round((self.ends_at - self.starts_at) / timedelta(days=1))  # clocks may change
 
     def to_payload(self) -> dict[str, Any]:
         """Give the plan as JSON-ready data, complete."""

@@ -274,7 +274,11 @@ class ExperimentResult(Result):
         return templates[arm.verdict].format(**words)
 
     def _rule(self) -> str:
-        minimum = formats.money(self.plan.minimum, self.plan.currency, decimals=2)
+        plan = self.plan
+        minimum = {
+            "conversion": f"{formats.number(100 * plan.minimum, decimals=2)} percentage points",
+            "orders_per_customer": formats.number(plan.minimum, decimals=2),
+        }.get(plan.primary_metric, formats.money(plan.minimum, plan.currency, decimals=2))
         return wording.RULES[self.plan.rule].format(minimum=minimum)
 
 

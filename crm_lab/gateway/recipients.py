@@ -136,24 +136,32 @@ def audience(
     """
 
 
-def recipients_of(scope: str, channel: str, as_of: datetime) -> str:
+def recipients_of(scope: str, channel: str, as_of: datetime, *, protected: tuple[str, ...]) -> str:
     """Judge everybody assigned to an arm of ``scope`` for a send list, now.
+
+    ``protected`` names the scopes whose controls must not be reached: the experiment's own and
+    every open epoch.
 
     Columns: customer_id, variant, contact_point_id, address, household_id, obstacle. Besides what
     :func:`reachability` finds, an address or a household shared with a control customer is an
     obstacle: the control customer would read the message too.
     """
+    listed = ", ".join(f"'{sql_text(name)}'" for name in protected)
     return f"""
         with members as (
             select customer_id, variant from ({assigned(scope)}) as everybody
         ),
         protected as (
-            select customer_id from assignment
-            where variant = 'control' and (scope = '{sql_text(scope)}' or scope like 'epoch:%')
+            select distinct customer_id from assignment
+            where variant = 'control' and scope in ({listed})
         ),
         protected_address as (
-            select distinct lower(c.address) as address
+            select lower(c.address) as address
             from contact_point as c join protected as p on p.customer_id = c.customer_id
+            union
+            select lower(i.identity_value)
+            from customer_identity as i join protected as p on p.customer_id = i.customer_id
+            where i.identity_type in ('email', 'phone')
         ),
         protected_household as (
             select distinct c.household_id
@@ -179,14 +187,24 @@ def recipients_of(scope: str, channel: str, as_of: datetime) -> str:
     """
 
 
-def control_contacts(scope: str) -> str:
-    """Select ids and addresses that no send list may hold: every control's, current and own."""
+def control_contacts(protected: tuple[str, ...]) -> str:
+    """Select ids and addresses that no send list may hold: of every control of these scopes.
+
+    An address is one that the customer has, or one under which another system knows them.
+    """
+    listed = ", ".join(f"'{sql_text(name)}'" for name in protected)
     return f"""
         with protected as (
             select distinct customer_id from assignment
-            where variant = 'control' and (scope = '{sql_text(scope)}' or scope like 'epoch:%')
+            where variant = 'control' and scope in ({listed})
+        ),
+        addresses as (
+            select customer_id, lower(address) as address from contact_point
+            union
+            select customer_id, lower(identity_value) from customer_identity
+            where identity_type in ('email', 'phone')
         )
-        select p.customer_id, lower(c.address) as address
+        select p.customer_id, a.address
         from protected as p
-        left join contact_point as c on c.customer_id = p.customer_id
+        left join addresses as a on a.customer_id = p.customer_id
     """

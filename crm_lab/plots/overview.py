@@ -23,6 +23,10 @@ def plot_months(base: BaseOverview, *, ax: Axes | None = None) -> Axes:
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
+    if base.monthly.empty:
+        ax.set_title("How do revenue and buyers develop?", loc="left")
+        ax.set_xlabel("no orders yet")
+        return ax
     months = base.monthly["month"].dt.strftime("%b\n%Y")
     bars = ax.bar(months, base.monthly["revenue"], color=PALE, label="revenue")
     ax.set_ylabel(f"revenue ({base.currency})")

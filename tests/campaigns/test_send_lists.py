@@ -252,15 +252,17 @@ def test_a_planted_control_stops_the_export_and_nothing_is_written(
     }
     right = operations.recipients_of
 
-    def wrong(*arguments: Any) -> str:
+    def wrong(*arguments: Any, **named: Any) -> str:
         who = f"'{control}'" if planted == "id" else "customer_id"
         where = f"'{address[planted]}'" if planted in address else "address"
-        first = f"select min(customer_id) from ({right(*arguments)}) where obstacle is null"
+        first = (
+            f"select min(customer_id) from ({right(*arguments, **named)}) where obstacle is null"
+        )
         return (
             f"select case when customer_id = ({first}) then {who} else customer_id end"
             f" as customer_id, variant, contact_point_id, household_id, obstacle,"
             f" case when customer_id = ({first}) then {where} else address end as address"
-            f" from ({right(*arguments)})"
+            f" from ({judged})"
         )
 
     monkeypatch.setattr(operations, "recipients_of", wrong)
@@ -271,6 +273,59 @@ def test_a_planted_control_stops_the_export_and_nothing_is_written(
     assert sw.state(workbench) == before
     with workbench.gateway.reader() as reader:
         assert reader.count("send") == 0
+
+
+def test_controls_of_a_closed_epoch_may_be_written_to_and_new_ones_not(
+    workbench_at: Callable[[str], Workbench],
+) -> None:
+    workbench = workbench_at("drawn")
+    path = workbench.settings.experiments_folder / "control_group.yml"
+    before = sw.people(workbench, "epoch:global-1", "control")
+    lines = [
+        "salt: another" if line.startswith("salt:") else line
+        for line in path.read_text("utf-8").splitlines()
+    ]
+    path.write_text("\n".join(lines), "utf-8")
+    workbench.control_group().draw(as_of=sw.STARTS_AT, new_epoch=True)
+    workbench.experiment(sw.NAME).assign(as_of=sw.STARTS_AT)
+    exported = workbench.experiment(sw.NAME).export(as_of=sw.STARTS_AT)
+    listed = {who for file in exported.files.values() for who in read(file)["customer_id"]}
+    now = sw.people(workbench, "epoch:global-2", "control")
+    assert not listed & now
+    assert listed & (before - now)
+
+
+def test_an_address_that_only_another_system_knows_protects_too(
+    workbench_at: Callable[[str], Workbench],
+) -> None:
+    workbench = workbench_at("assigned")
+    scope = f"experiment:{sw.NAME}"
+    control = min(sw.people(workbench, scope, "control"))
+    treated = min(sw.people(workbench, scope, next(iter(sw_arms(workbench)))))
+    with workbench.gateway.reader() as reader:
+        address = reader.frame(
+            f"select address from contact_point where customer_id = '{treated}'"
+        )["address"].iloc[0]
+    rows = pd.DataFrame(
+        {
+            "identity_type": ["email"],
+            "identity_value": [address.upper()],
+            "customer_id": [control],
+            "verified": [True],
+            "first_seen_at": [sw.DRAWN_AT],
+            "last_seen_at": [sw.DRAWN_AT],
+        }
+    )
+    workbench.gateway.append(
+        {"customer_identity": rows}, reason="an identity", entries=lambda reader, files: []
+    )
+    exported = workbench.experiment(sw.NAME).export(as_of=sw.STARTS_AT)
+    listed = {who for file in exported.files.values() for who in read(file)["customer_id"]}
+    assert treated not in listed
+
+
+def sw_arms(workbench: Workbench) -> tuple[str, ...]:
+    return workbench.experiment(sw.NAME).registered().arms
 
 
 PROTECTED = pd.DataFrame({"customer_id": ["k1", "k2"], "address": ["anna@x.org", None]})
