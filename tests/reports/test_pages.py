@@ -225,7 +225,8 @@ def _contrast(one: str, two: str) -> float:
 
 def test_verdicts_differ_without_colour() -> None:
     looks = list(VERDICTS.values())
-    assert len({look.glyph for look in looks}) == len(looks)
+    assert len({look.word for look in looks}) == len(looks)
+    assert all(look.glyph for look in looks)
     assert verdict_look("SHIP ").word == "Ship"
     assert verdict_look("roll back").word == "roll back"
 
