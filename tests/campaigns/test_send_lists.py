@@ -255,9 +255,8 @@ def test_a_planted_control_stops_the_export_and_nothing_is_written(
     def wrong(*arguments: Any, **named: Any) -> str:
         who = f"'{control}'" if planted == "id" else "customer_id"
         where = f"'{address[planted]}'" if planted in address else "address"
-        first = (
-            f"select min(customer_id) from ({right(*arguments, **named)}) where obstacle is null"
-        )
+        judged = right(*arguments, **named)
+        first = f"select min(customer_id) from ({judged}) where obstacle is null"
         return (
             f"select case when customer_id = ({first}) then {who} else customer_id end"
             f" as customer_id, variant, contact_point_id, household_id, obstacle,"
