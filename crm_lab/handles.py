@@ -19,6 +19,7 @@ from crm_lab.experiments.analysis import analyze
 from crm_lab.experiments.assignment import bucket_ends
 from crm_lab.experiments.audit import ContaminationAudit, audit
 from crm_lab.experiments.control_group import ControlGroupStatus
+from crm_lab.experiments.differences import Difference, plan_differences
 from crm_lab.experiments.enrolment import assign, assigned_at, registered_plan
 from crm_lab.experiments.epochs import Epoch, epochs, required_epoch
 from crm_lab.experiments.naming import check_experiment, load_tagging_rules
@@ -287,9 +288,9 @@ class Experiment:
         nothing = {"day": "", "decision": "not recorded yet", "by": "", "note": ""}
         return pd.DataFrame(rows or [nothing])
 
-    def differences(self) -> tuple[registry.Difference, ...]:
+    def differences(self) -> tuple[Difference, ...]:
         """Say where the file departs from the registered plan; empty when it does not."""
-        return registry.plan_differences(self.registered(), self.file_plan)
+        return plan_differences(self.registered(), self.file_plan)
 
     def sql(self, dialect: Dialect) -> str:
         """Write the draw for another engine, over its table ``customer``.

@@ -26,7 +26,7 @@ from crm_lab.experiments.calibration import Calibration
 from crm_lab.experiments.design import Design, design
 from crm_lab.experiments.epochs import open_epoch
 from crm_lab.experiments.outlook import count_obstacles
-from crm_lab.experiments.registry import Registry, build_registry
+from crm_lab.experiments.overview import Registry, build_registry
 from crm_lab.experiments.spec import (
     experiment_names,
     load_control_group,

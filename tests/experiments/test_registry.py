@@ -13,15 +13,15 @@ import pytest
 import shop_workbench as sw
 
 from crm_lab.errors import BusyError, CrmLabError, DesignError, LedgerError
+from crm_lab.experiments.differences import plan_differences
 from crm_lab.experiments.enrolment import registered_plan
+from crm_lab.experiments.overview import build_registry
 from crm_lab.experiments.plan import Plan, resolve
 from crm_lab.experiments.registry import (
     TRANSITIONS,
     Status,
-    build_registry,
     change_status,
     current_status,
-    plan_differences,
     record_decision,
     register_plan,
     status_history,
