@@ -151,8 +151,10 @@ def test_an_interruption_ends_the_kernel_and_publishes_nothing(
     )
     code = textwrap.dedent(
         f"""
+        import signal
         from pathlib import Path
         from crm_lab.reports import run_report
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
         folder = Path({str(tmp_path)!r})
         run_report(Path({str(path)!r}), parameters={{}}, reports_folder=folder / "reports",
                    kind="campaign", working_folder=folder)

@@ -336,7 +336,7 @@ def test_the_same_state_gives_the_same_power() -> None:
         )
         for _ in range(2)
     ]
-    assert made[0] == made[1]
+    assert made[0].to_dict() == made[1].to_dict()
 
 
 def test_what_is_not_reached_is_said() -> None:
