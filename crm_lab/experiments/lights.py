@@ -10,6 +10,7 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.experiments import wording
 from crm_lab.experiments.control_group import BALANCE_LIMIT
+from crm_lab.experiments.differences import plan_differences
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.results import ArmResult, Light, Tone
 from crm_lab.experiments.spec import CONTROL
@@ -99,7 +100,8 @@ def plan_light(plan: Plan, file_plan: Plan | None, data_until: datetime | None) 
     """Say whether the registered plan was followed and the window is over."""
     name = "plan_followed"
     if file_plan is not None and file_plan.sha256 != plan.sha256:
-        return light(name, "unsure", wording.PLAN_CHANGED)
+        where = formats.listing(map(str, plan_differences(plan, file_plan)), limit=3)
+        return light(name, "unsure", wording.PLAN_CHANGED.format(where=where))
     if not window_is_complete(plan, data_until):
         detail = wording.PLAN_OPEN.format(
             end=formats.day(plan.ends_at - timedelta(days=1)), known=formats.day(data_until)

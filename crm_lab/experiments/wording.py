@@ -67,5 +67,5 @@ CONTAMINATION = "{touched} of {controls} control customers got marketing message
 POWER = "a change of {detectable} or more would show with {power} probability"
 POWER_UNKNOWN = "what would show cannot be said: {reason}"
 PLAN_GREEN = "registered before the first message, window complete"
-PLAN_CHANGED = "the file was changed after registration; the registered plan counts"
+PLAN_CHANGED = "the file departs from the registered plan, which counts: {where}"
 PLAN_OPEN = "the window ends on {end}; orders are known until {known}"

@@ -174,7 +174,7 @@ def test_the_registered_plan_counts_and_a_changed_file_is_told(workbench_at: Wor
     assert result.plan.alpha == 0.05
     light = light_of(result, "Plan")
     assert light.tone == "unsure"
-    assert "the file was changed after registration" in light.detail
+    assert "the file departs from the registered plan, which counts" in light.detail
     assert result.arm("strong").primary == read_out().arm("strong").primary
 
 

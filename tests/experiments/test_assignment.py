@@ -15,6 +15,7 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import arm_expression, arm_of, bucket_ends, bucket_of
 from crm_lab.experiments.spec import BUCKETS, REST
 from crm_lab.gateway import operations
+from crm_lab.stats import sample_ratio_test
 
 ALMOST_NEVER = 1e-4
 """p-value below which chance is no explanation; ids are fixed, so a pass is a pass for ever."""
@@ -123,3 +124,16 @@ def test_the_whole_base_can_be_given_out() -> None:
         "b": 6666,
         "c": 10_000,
     }
+
+
+def test_the_sample_ratio_of_fresh_salts_is_chance() -> None:
+    ids = [f"customer-{number}" for number in range(3_000)]
+    p_values = []
+    for salt in range(200):
+        held = sum(bucket_of(f"salt-{salt}", who) < 500 for who in ids)
+        observed = {"control": held, "treatment": len(ids) - held}
+        p_values.append(sample_ratio_test(observed, {"control": 0.05, "treatment": 0.95}).p_value)
+    for level in (0.05, 0.25, 0.5, 0.75):
+        below = sum(p <= level for p in p_values)
+        assert stats.binomtest(below, len(p_values), level, "greater").pvalue > 1e-4
+    assert 0.4 < sum(p_values) / len(p_values) < 0.62
