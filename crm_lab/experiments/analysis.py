@@ -25,11 +25,19 @@ from crm_lab.experiments.lights import (
 )
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.preview import detectable_effect
-from crm_lab.experiments.results import ADJUSTED, ArmResult, ExperimentResult, Money, Verdict
+from crm_lab.experiments.results import (
+    ADJUSTED,
+    ArmResult,
+    ExperimentResult,
+    Money,
+    Verdict,
+    every_comparison,
+)
 from crm_lab.experiments.spec import CONTROL
 from crm_lab.gateway import Gateway, audits, operations
 from crm_lab.stats import (
     Comparison,
+    adjust_p_values,
     compare_means,
     compare_proportions,
     cuped,
@@ -108,6 +116,9 @@ def analyze(
     lights.insert(3, power_light(plan, arms))
     verdict, best = overall_verdict(arms)
     second, third = rng.spawn(2)
+    factors = main_effects(plan, frame, rng=second)
+    without = _without_split(plan, frame, split, rng=third)
+    p_values = [c.absolute.p_value for c in every_comparison(arms, factors, without)]
     return ExperimentResult(
         verdict=verdict,
         best_arm=best,
@@ -118,8 +129,9 @@ def analyze(
         arms=arms,
         lights=tuple(lights),
         ratio=ratio,
-        main_effects=main_effects(plan, frame, rng=second),
-        without_split=_without_split(plan, frame, split, rng=third),
+        main_effects=factors,
+        without_split=without,
+        holm=tuple(float(p) for p in adjust_p_values(p_values, method="holm")),
         deliveries=deliveries,
         data_until=data_until,
     )

@@ -135,6 +135,9 @@ class ExperimentResult(Result):
     without_split : tuple of Comparison
         The primary metric of each arm again, without members who by now share a contact with a
         member of another arm; empty where there are none.
+    holm : tuple of float
+        p-values of all comparisons of all arms, adjusted by Holm over all of them, in the order of
+        ``evidence_frame``; the decision uses the plan's rule, not these.
     deliveries : pandas.DataFrame
         Sent, delivered, opened, clicked per arm.
     data_until : datetime or None
@@ -155,6 +158,7 @@ class ExperimentResult(Result):
     ratio: SampleRatio
     main_effects: tuple[Comparison, ...]
     without_split: tuple[Comparison, ...]
+    holm: tuple[float, ...]
     deliveries: pd.DataFrame
     data_until: datetime | None
 
@@ -190,9 +194,17 @@ class ExperimentResult(Result):
 
     def evidence_frame(self) -> pd.DataFrame:
         """Give every metric of every arm as people read it."""
-        every = [comparison for arm in self.arms for comparison in arm.comparisons]
-        every += [*self.main_effects, *self.without_split]
-        return pd.DataFrame([_readable(comparison, self.plan.currency) for comparison in every])
+        adjusted = (formats.p_value(p) for p in self.holm)
+        return pd.DataFrame(
+            [
+                {**_readable(comparison, self.plan.currency), "p (Holm)": p}
+                for comparison, p in zip(self.every_comparison(), adjusted, strict=True)
+            ]
+        )
+
+    def every_comparison(self) -> tuple[Comparison, ...]:
+        """Give every comparison of the read-out, in the order of the evidence."""
+        return every_comparison(self.arms, self.main_effects, self.without_split)
 
     def money_frame(self) -> pd.DataFrame:
         """Give the money per arm: incremental, net where margin is known, attributed, costs."""
@@ -280,6 +292,14 @@ class ExperimentResult(Result):
             "orders_per_customer": formats.number(plan.minimum, decimals=2),
         }.get(plan.primary_metric, formats.money(plan.minimum, plan.currency, decimals=2))
         return wording.RULES[self.plan.rule].format(minimum=minimum)
+
+
+def every_comparison(
+    arms: tuple[ArmResult, ...], *more: tuple[Comparison, ...]
+) -> tuple[Comparison, ...]:
+    """Put the comparisons of all arms and further ones into one row."""
+    of_arms = tuple(comparison for arm in arms for comparison in arm.comparisons)
+    return of_arms + tuple(comparison for group in more for comparison in group)
 
 
 def _readable(comparison: Comparison, currency: str) -> Mapping[str, str]:

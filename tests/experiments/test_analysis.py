@@ -381,3 +381,14 @@ def test_costs_are_messages_and_fixed_costs() -> None:
     assert result.cost == 1.5
     without_margin = plan_of(costs=CostsSpec(per_message=0.5))
     assert analyzed(without_margin, frame_of([1.0, 2.0, 4.0], [1.0, 2.0, 5.0])).net_total is None
+
+
+def test_p_values_of_the_evidence_are_adjusted_by_holm() -> None:
+    result = read_out()
+    raw = np.array([c.absolute.p_value for c in result.every_comparison()])
+    order = np.argsort(raw)
+    steps = np.minimum(np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1)), 1)
+    expected = np.empty_like(raw)
+    expected[order] = steps
+    assert result.holm == pytest.approx(tuple(expected))
+    assert list(result.evidence_frame().columns)[-1] == "p (Holm)"
