@@ -90,11 +90,6 @@ class ControlGroupStatus(Result):
         """Largest absolute standardised difference; NaN where none is known."""
         return float(self.balance["standardised difference"].abs().max())
 
-    @property
-    def is_balanced(self) -> bool:
-        """Whether every standardised difference is known and within the limit."""
-        return self.worst_balance <= BALANCE_LIMIT
-
     def sentence(self) -> str:
         """Say size, rule and soundness of the group."""
         total = self.controls + self.treatable

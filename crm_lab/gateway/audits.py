@@ -85,14 +85,6 @@ def exposures(
     """
 
 
-def members_since(scope: str) -> str:
-    """Give the members of ``scope``: customer_id, unit_id, variant, assigned_at."""
-    return f"""
-        select customer_id, unit_id, variant, assigned_at from assignment
-        where scope = '{sql_text(scope)}' order by customer_id
-    """
-
-
 def activity_of(scope: str, *, since: datetime, until: datetime) -> str:
     """Give for each member of ``scope`` revenue and orders of a window: drift of the group."""
     return f"""
