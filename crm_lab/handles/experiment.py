@@ -1,0 +1,227 @@
+"""One experiment of a workbench, from its file to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from crm_lab.campaigns.loopback import Planted, PlantedCheck, read_planted, run_loopback
+from crm_lab.campaigns.send_lists import SendListExport, export_send_list
+from crm_lab.errors import DesignError
+from crm_lab.experiments import registry
+from crm_lab.experiments.analysis import analyze
+from crm_lab.experiments.assignment import bucket_ends
+from crm_lab.experiments.differences import Difference, plan_differences
+from crm_lab.experiments.enrolment import assign, assigned_at, registered_plan
+from crm_lab.experiments.epochs import required_epoch
+from crm_lab.experiments.naming import check_experiment, load_tagging_rules
+from crm_lab.experiments.plan import Plan, resolve
+from crm_lab.experiments.preview import PlanPreview, preview
+from crm_lab.experiments.results import ExperimentResult
+from crm_lab.experiments.spec import (
+    CONTROL,
+    load_control_group,
+    load_experiment,
+)
+from crm_lab.gateway import ImportReport
+from crm_lab.gateway.dialects import Dialect, HashedArms, arm_sql
+from crm_lab.handles.context import Context, import_folder, now
+
+
+class Experiment:
+    """One experiment of a workbench, from its file to its result.
+
+    Parameters
+    ----------
+    workbench : Context
+        Where it runs.
+    name : str
+        Name of its file.
+    """
+
+    def __init__(self, workbench: Context, name: str) -> None:
+        self._workbench = workbench
+        self.name = name
+        folder = workbench.settings.experiments_folder
+        self.spec = load_experiment(folder, name)
+        self.file_plan = resolve(
+            self.spec,
+            load_control_group(folder),
+            timezone=workbench.settings.timezone,
+            currency=workbench.settings.currency,
+        )
+
+    def plan(self, *, as_of: datetime | None = None) -> PlanPreview:
+        """Say what would be done and found, with every objection; changes nothing."""
+        made = preview(self._workbench.gateway, self.file_plan, as_of=as_of or now())
+        rules = load_tagging_rules(self._workbench.settings.experiments_folder)
+        named = tuple(str(fault) for fault in check_experiment(self.spec, rules))
+        return replace(made, objections=(*made.objections, *named))
+
+    def register(self, *, by: str, as_of: datetime | None = None) -> str:
+        """Freeze the plan by its hash and approve it, before anything is sent; give the hash."""
+        at = as_of or now()
+        digest = registry.register_plan(self._workbench.gateway, self.file_plan, by=by, at=at)
+        if registry.current_status(self._workbench.gateway, self.name) == "draft":
+            registry.change_status(
+                self._workbench.gateway, self.name, "approved", by=by, at=at, note="plan registered"
+            )
+        return digest
+
+    def change_status(
+        self, to: registry.Status, *, by: str, note: str = "", as_of: datetime | None = None
+    ) -> registry.StatusChange:
+        """Move the experiment to its next status, with who did it and when."""
+        return registry.change_status(
+            self._workbench.gateway, self.name, to, by=by, at=as_of or now(), note=note
+        )
+
+    def decide(
+        self,
+        decision: registry.Decision,
+        *,
+        by: str,
+        note: str = "",
+        as_of: datetime | None = None,
+    ) -> None:
+        """Write down what was decided, on which data, and close the experiment."""
+        registry.record_decision(
+            self._workbench.gateway,
+            self.name,
+            decision=decision,
+            by=by,
+            at=as_of or now(),
+            note=note,
+            snapshot=self._workbench.gateway.snapshot().label,
+            close=True,
+        )
+
+    def decisions(self) -> pd.DataFrame:
+        """List what was decided: day, decision, by whom, note; one row saying so where nothing."""
+        found = self._workbench.gateway.entries(kind="decision", subject=self.name)
+        rows = [
+            {
+                "day": str(entry.payload["at"])[:10],
+                "decision": entry.payload["decision"],
+                "by": entry.payload["by"],
+                "note": entry.payload.get("note", ""),
+            }
+            for entry in found
+        ]
+        nothing = {"day": "", "decision": "not recorded yet", "by": "", "note": ""}
+        return pd.DataFrame(rows or [nothing])
+
+    def differences(self) -> tuple[Difference, ...]:
+        """Say where the file departs from the registered plan; empty when it does not."""
+        return plan_differences(self.registered(), self.file_plan)
+
+    def sql(self, dialect: Dialect) -> str:
+        """Write the draw for another engine, over its table ``customer``.
+
+        Raises
+        ------
+        LedgerError
+            The control group was never drawn.
+        DesignError
+            The draw is more than one hash: a layer, factors, or a control of its own.
+        """
+        plan = self.file_plan
+        if plan.layer or plan.factors or plan.own_control_share:
+            raise DesignError(
+                f"the draw of '{self.name}' has a layer, factors or a control of its own",
+                expected="arms of one hash",
+                remedy="put it together from the expressions in docs/assignment-in-sql.md",
+            )
+        epoch = required_epoch(self._workbench.gateway, plan.control_group)
+        return arm_sql(
+            dialect,
+            HashedArms(salt=plan.salt, ends=bucket_ends(plan.shares)),
+            source="customer",
+            control=HashedArms(salt=epoch.drawn_salt, ends=bucket_ends({CONTROL: epoch.share})),
+        )
+
+    def assign(self, *, as_of: datetime | None = None) -> dict[str, int]:
+        """Register the plan and draw the arms; give customers per variant."""
+        return assign(self._workbench.gateway, self.file_plan, as_of=as_of or now())
+
+    def export(self, *, as_of: datetime | None = None) -> SendListExport:
+        """Write the send lists into ``lists/NAME``."""
+        return export_send_list(
+            self._workbench.gateway,
+            self.registered(),
+            folder=self.lists_folder,
+            as_of=as_of or now(),
+        )
+
+    def ingest(self, folder: Path | str, *, progress: bool = False) -> list[ImportReport]:
+        """Load what came back: every file of a folder through the map that fits its name."""
+        assigned_at(self._workbench.gateway, self.name)
+        return import_folder(self._workbench, Path(folder), progress=progress)
+
+    def analyze(self, *, seed: int = 1, snapshot_id: int | None = None) -> ExperimentResult:
+        """Read out what it brought, by the registered plan."""
+        assigned_at(self._workbench.gateway, self.name)
+        return analyze(
+            self._workbench.gateway,
+            self.registered(),
+            rng=np.random.default_rng(seed),
+            snapshot_id=snapshot_id,
+            file_plan=self.file_plan,
+        )
+
+    def loopback(
+        self, till: pd.DataFrame, *, effects: Mapping[str, float], folder: Path, seed: int = 1
+    ) -> list[Planted]:
+        """Let the loopback service consume the exported lists (see :func:`run_loopback`)."""
+        plan = self.registered()
+        lists = self.export().files
+        return run_loopback(
+            lists,
+            till,
+            effects=effects,
+            ends_at=plan.ends_at,
+            folder=folder,
+            rng=np.random.default_rng(seed),
+            timezone=self._workbench.settings.timezone,
+        )
+
+    def planted_check(self, result: ExperimentResult, folder: Path | str) -> PlantedCheck | None:
+        """Compare the read-out with what a loopback run planted; None where there was none."""
+        planted = read_planted(self._workbench.settings.folder / folder)
+        if planted is None:
+            return None
+        rows = []
+        for item in planted:
+            arm = result.arm(item.arm)
+            money = arm.revenue_total
+            n = arm.customers
+            ends = (money.estimate, money.low, money.high)
+            estimate, low, high = (end / n if n else float("nan") for end in ends)
+            rows.append((item, estimate, low, high))
+        return PlantedCheck(
+            rows=tuple(rows),
+            customers={arm.arm: arm.customers for arm in result.arms},
+            currency=result.plan.currency,
+        )
+
+    def registered(self) -> Plan:
+        """Give the plan that the ledger holds.
+
+        Raises
+        ------
+        LedgerError
+            The experiment was never assigned.
+        """
+        plan = registered_plan(self._workbench.gateway, self.name)
+        assert plan is not None  # required=True raises instead
+        return plan
+
+    @property
+    def lists_folder(self) -> Path:
+        """Where its send lists are written."""
+        return self._workbench.settings.lists_folder / self.name
