@@ -1,50 +1,48 @@
 """What a campaign brought: everybody assigned counts, with a value for everyone.
 
-Intention to treat against the standing control group. Revenue is compared by studentised
-permutation (Welch's t misleads with a small control group), after adjustment by the revenue of
-the pre-period where the plan says so; shares by score methods. The decision is the registered
-plan's rule and nothing else.
+Intention to treat against the standing control group, at the look that the plan foresees and the
+data have reached. Each metric is compared by the method that keeps its promise with a small
+control (:mod:`.estimators`). The decision is the registered plan's rule and nothing else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from crm_lab.experiments import wording
+from crm_lab.experiments.audit import EXEMPT
+from crm_lab.experiments.decision import arm_verdict, overall_verdict
+from crm_lab.experiments.enrolment import assigned_at
+from crm_lab.experiments.epochs import Epoch, epochs
+from crm_lab.experiments.estimators import Estimate, Estimator, RowEstimator
+from crm_lab.experiments.guardrails import judge
 from crm_lab.experiments.lights import (
     balance_light,
     contamination_light,
     plan_light,
     power_light,
     ratio_light,
-    window_is_complete,
 )
+from crm_lab.experiments.looks import Look, current_look
+from crm_lab.experiments.outcomes import NET, Window
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.preview import detectable_effect
+from crm_lab.experiments.reading import open_estimator, segment_labels
+from crm_lab.experiments.readings import read_arm
 from crm_lab.experiments.results import (
-    ADJUSTED,
     ArmResult,
     ExperimentResult,
     Money,
-    Verdict,
     every_comparison,
 )
+from crm_lab.experiments.segments import SegmentReading, read_segment
 from crm_lab.experiments.spec import CONTROL
-from crm_lab.gateway import Gateway, audits, operations
-from crm_lab.stats import (
-    Comparison,
-    adjust_p_values,
-    compare_means,
-    compare_proportions,
-    cuped,
-    sample_ratio_test,
-)
-
-PERMUTATIONS = 10_000
+from crm_lab.gateway import Gateway, Reader, audits, operations, segments
+from crm_lab.stats import Comparison, adjust_p_values, sample_ratio_test
 
 
 def analyze(
@@ -70,54 +68,55 @@ def analyze(
     file_plan : Plan, optional
         What the experiment's file says now, to see whether it still is the registered plan.
     """
+    drawn_at = assigned_at(gateway, plan.name)
     with gateway.reader(snapshot_id) as reader:
-        frame = reader.frame(
-            operations.outcomes(
-                operations.assigned(plan.scope),
-                starts_at=plan.starts_at,
-                ends_at=plan.ends_at,
-                pre_starts_at=plan.pre_starts_at,
-            )
-        )
-        deliveries = reader.frame(operations.deliveries_of(plan.name))
-        window = {"starts_at": plan.starts_at, "ends_at": plan.ends_at}
-        attributed = reader.frame(operations.attributed_revenue(plan.name, **window))
-        touched = reader.frame(operations.touched_controls(plan.scope, **window))
-        split = reader.frame(audits.split_units(plan.scope))
         last = reader.one(operations.imported_until()).get("last_order_at")
+        data_until = last if isinstance(last, datetime) else None
+        look = current_look(plan, data_until)
+        window = Window.of(
+            plan, assigned_at=drawn_at, until=look.until if look.is_planned else None
+        )
+        span = {"starts_at": window.starts_at, "ends_at": window.ends_at}
+        estimator = open_estimator(reader, plan, window)
+        deliveries = reader.frame(operations.deliveries_of(plan.name))
+        attributed = reader.frame(operations.attributed_revenue(plan.name, **span))
+        exempt = exempt_classes(epochs(gateway, plan.control_group), drawn_at)
+        touches = reader.frame(audits.exposures(plan.scope, **span, exempt_classes=exempt))
+        split = reader.frame(audits.split_units(plan.scope))
+        apart = _apart(reader, plan, window, split)
+        labels = segment_labels(reader, plan, window)
+        reached = reader.frame(segments.reached(plan.name, **span))["customer_id"].tolist()
         snapshot = reader.snapshot
-    data_until = last if isinstance(last, datetime) else None
-    ratio = sample_ratio_test(
-        {str(name): int(n) for name, n in frame["variant"].value_counts().items()},
-        plan.expected_shares(),
-    )
-    claimed = dict(zip(attributed["variant"], attributed["revenue"], strict=True))
-    sent = dict(zip(deliveries["variant"], deliveries["sent"], strict=True))
+    touched = touches.loc[touches["kind"] != EXEMPT, "customer_id"].nunique()
+    ratio = sample_ratio_test(dict(estimator.customers), plan.expected_shares())
     lights = [
         ratio_light(ratio),
-        balance_light(plan, frame),
-        contamination_light(int((frame["variant"] == CONTROL).sum()), len(touched)),
-        plan_light(plan, file_plan, data_until),
+        balance_light(plan, [estimator.imbalance(arm, CONTROL) for arm in plan.arms]),
+        contamination_light(estimator.customers.get(CONTROL, 0), touched),
+        plan_light(plan, file_plan, data_until, look=look, drawn_at=drawn_at),
     ]
-    is_broken = any(item.tone == "bad" for item in lights)
+    claimed = dict(zip(attributed["variant"], attributed["revenue"], strict=True))
+    sent = dict(zip(deliveries["variant"], deliveries["sent"], strict=True))
     arms = tuple(
         analyze_arm(
-            plan,
-            frame,
+            estimator,
             arm,
             rng=child,
+            look=look,
             messages=int(sent.get(arm, 0)),
             attributed=float(claimed.get(arm, 0.0)),
-            is_broken=is_broken,
-            is_complete=window_is_complete(plan, data_until),
+            is_broken=any(item.tone == "bad" for item in lights),
         )
         for arm, child in zip(plan.arms, rng.spawn(len(plan.arms)), strict=True)
     )
     lights.insert(3, power_light(plan, arms))
-    verdict, best = overall_verdict(arms)
-    second, third = rng.spawn(2)
-    factors = main_effects(plan, frame, rng=second)
-    without = _without_split(plan, frame, split, rng=third)
+    verdict, best = overall_verdict(
+        arms, sign=1.0 if plan.metric(plan.primary_metric).direction == "up" else -1.0
+    )
+    second, third, fourth, fifth = rng.spawn(4)
+    touched_share = touched / max(estimator.customers.get(CONTROL, 0), 1)
+    factors = main_effects(estimator, rng=second, alpha=look.alpha)
+    without = _without_split(apart, len(split), rng=third, alpha=look.alpha)
     p_values = [c.absolute.p_value for c in every_comparison(arms, factors, without)]
     return ExperimentResult(
         verdict=verdict,
@@ -134,225 +133,196 @@ def analyze(
         holm=tuple(float(p) for p in adjust_p_values(p_values, method="holm")),
         deliveries=deliveries,
         data_until=data_until,
+        look=look,
+        readings=tuple(
+            read_arm(
+                estimator,
+                arm.arm,
+                arm.primary,
+                reached,
+                touched_share=touched_share,
+                look=look,
+                rng=child,
+            )
+            for arm, child in zip(arms, fifth.spawn(len(arms)), strict=True)
+        ),
+        segments=_read_segments(estimator, labels, look, rng=fourth),
     )
 
 
 def analyze_arm(
-    plan: Plan,
-    frame: pd.DataFrame,
+    estimator: Estimator,
     arm: str,
     *,
     rng: np.random.Generator,
+    look: Look,
     messages: int = 0,
     attributed: float = 0.0,
     is_broken: bool = False,
-    is_complete: bool = True,
-    permutations: int = PERMUTATIONS,
 ) -> ArmResult:
     """Compare one arm with the control group on every metric of the plan.
 
     Parameters
     ----------
-    plan : Plan
-        What decides, and how.
-    frame : pandas.DataFrame
-        Columns variant, revenue, orders, pre_revenue, pre_orders; one row per customer assigned.
+    estimator : Estimator
+        With everybody assigned.
     arm : str
         The arm.
     rng : numpy.random.Generator
         Source of the permutations.
+    look : Look
+        Which reading this is, and its error rate.
     messages : int
         Messages sent in this arm.
     attributed : float
         Orders of its recipients after the message, in money.
-    is_broken, is_complete : bool
-        Whether a check failed, and whether the window has passed.
-    permutations : int
-        Random splits per comparison of means.
+    is_broken : bool
+        Whether a check failed.
     """
-    treated = frame[frame["variant"] == arm]
-    control = frame[frame["variant"] == CONTROL]
-    generators = dict(zip(("revenue", "adjusted", "orders"), rng.spawn(3), strict=True))
-    arms = (arm, CONTROL)
-    compare = partial(compare_means, alpha=plan.alpha_per_arm, permutations=permutations, arms=arms)
-    plain_revenue = compare(
-        treated["revenue"].to_numpy(),
-        control["revenue"].to_numpy(),
-        rng=generators["revenue"],
-        metric="revenue_per_customer",
+    plan = estimator.plan
+    names = list(dict.fromkeys([*plan.metrics, "revenue_per_customer"]))
+    children = dict(zip([*names, NET], rng.spawn(len(names) + 1), strict=True))
+
+    def estimate(name: str) -> Estimate:
+        return estimator.estimate(
+            name,
+            treated=(arm,),
+            control=(CONTROL,),
+            alpha=look.alpha,
+            rng=children[name],
+            arms=(arm, CONTROL),
+        )
+
+    found = {name: estimate(name) for name in names}
+    primary, revenue = found[plan.primary_metric], found["revenue_per_customer"]
+    shown = [found[name].comparison for name in names if name not in plan.guardrails]
+    plain = [item.plain for item in found.values() if item.plain is not None]
+    guardrails = tuple(
+        judge(
+            plan,
+            name,
+            arm,
+            found[name].comparison,
+            estimator.level(name, arm, alpha=look.alpha),
+        )
+        for name in plan.guardrails
     )
-    revenue, reduction, extra = plain_revenue, 0.0, []
-    if plan.is_adjusted:
-        adjusted = cuped(
-            treated["revenue"].to_numpy(),
-            treated["pre_revenue"].to_numpy(),
-            control["revenue"].to_numpy(),
-            control["pre_revenue"].to_numpy(),
-        )
-        reduction = adjusted.variance_reduction if np.isfinite(adjusted.variance_reduction) else 0.0
-        revenue = compare(
-            adjusted.treatment,
-            adjusted.control,
-            rng=generators["adjusted"],
-            metric=ADJUSTED,
-        )
-        extra = [plain_revenue]
-    every = {
-        "revenue_per_customer": revenue,
-        "conversion": compare_proportions(
-            int((treated["orders"] > 0).sum()),
-            len(treated),
-            int((control["orders"] > 0).sum()),
-            len(control),
-            alpha=plan.alpha_per_arm,
-            metric="conversion",
-            arms=arms,
-        ),
-        "orders_per_customer": compare(
-            treated["orders"].to_numpy(dtype=float),
-            control["orders"].to_numpy(dtype=float),
-            rng=generators["orders"],
-            metric="orders_per_customer",
-        ),
-    }
-    primary = every[plan.primary_metric]
-    shown = [primary, *(every[name] for name in plan.secondary_metrics)]
-    if revenue not in shown:
-        shown.append(revenue)
     cost = messages * plan.cost_per_message + plan.cost_fixed * plan.shares[arm] / sum(
         plan.shares.values()
     )
-    total = _scaled(revenue, len(treated))
+    customers = estimator.customers.get(arm, 0)
+    controls = estimator.customers.get(CONTROL, 0)
+    total = _scaled(revenue.comparison, customers)
     return ArmResult(
         arm=arm,
-        customers=len(treated),
-        controls=len(control),
-        primary=primary,
-        comparisons=(*shown, *extra),
-        variance_reduction=reduction,
+        customers=customers,
+        controls=controls,
+        primary=primary.comparison,
+        comparisons=(*shown, *plain),
+        variance_reduction=primary.variance_reduction,
         revenue_total=total,
-        net_total=_net(total, plan.margin_share, cost),
+        net_total=_net(plan, total, customers, cost, estimate),
         cost=cost,
         attributed_revenue=attributed,
         detectable=detectable_effect(
-            plan, control, plan.primary_metric, len(treated), len(control)
+            plan, estimator.base(plan.primary_metric, CONTROL), customers, controls
         ),
-        verdict=_verdict(plan, primary, is_broken=is_broken, is_complete=is_complete),
+        guardrails=guardrails,
+        verdict=arm_verdict(plan, primary.comparison, guardrails, look=look, is_broken=is_broken),
     )
 
 
 def main_effects(
-    plan: Plan, frame: pd.DataFrame, *, rng: np.random.Generator, permutations: int = PERMUTATIONS
+    estimator: Estimator, *, alpha: float, rng: np.random.Generator
 ) -> tuple[Comparison, ...]:
     """Compare the levels of each factor of a factorial design, over the levels of the other.
 
     Parameters
     ----------
-    plan : Plan
-        With ``factors``; without them nothing is compared.
-    frame : pandas.DataFrame
-        Columns variant, revenue, pre_revenue; one row per customer assigned.
+    estimator : Estimator
+        With everybody assigned; a plan without ``factors`` compares nothing.
+    alpha : float
+        Two-sided error rate.
     rng : numpy.random.Generator
         Source of the permutations.
-    permutations : int
-        Random splits per comparison.
     """
-    if not plan.factors:
-        return ()
-    sent = frame[frame["variant"].isin(plan.arms)]
-    levels = sent["variant"].map(dict(zip(plan.arms, plan.combinations(), strict=True)))
+    plan = estimator.plan
+    combinations = dict(zip(plan.arms, plan.combinations(), strict=False))
     found: list[Comparison] = []
     for position, (factor, shares) in enumerate(plan.factors.items()):
         first, *others = shares
-        level = levels.map(lambda combination, at=position: combination[at])
+
+        def arms_with(level: str, at: int = position) -> list[str]:
+            return [arm for arm, levels in combinations.items() if levels[at] == level]
+
         found += [
-            _adjusted_comparison(
-                plan,
-                sent[level == other],
-                sent[level == first],
-                arms=(f"{factor} {other}", f"{factor} {first}"),
+            estimator.estimate(
+                plan.primary_metric,
+                treated=arms_with(other),
+                control=arms_with(first),
+                alpha=alpha,
                 rng=rng,
-                permutations=permutations,
-            )
+                arms=(f"{factor} {other}", f"{factor} {first}"),
+            ).comparison
             for other in others
         ]
     return tuple(found)
 
 
-def _without_split(
-    plan: Plan, frame: pd.DataFrame, split: pd.DataFrame, *, rng: np.random.Generator
-) -> tuple[Comparison, ...]:
+def exempt_classes(known: Sequence[Epoch], drawn_at: datetime) -> tuple[str, ...]:
+    """Give the message classes that the control group of a draw does receive."""
+    before = [epoch for epoch in known if epoch.opened_at <= drawn_at]
+    return before[-1].exempt_classes if before else ()
+
+
+def _apart(reader: Reader, plan: Plan, window: Window, split: pd.DataFrame) -> Estimator | None:
+    """Give the estimator without members who by now share a contact with another arm."""
     if split.empty:
+        return None
+    reader.temporary_frame("split_member", split[["customer_id"]], {"customer_id": "varchar"})
+    people = (
+        f"select * from ({operations.assigned(plan.scope)}) as every where customer_id not in"
+        " (select customer_id from split_member)"
+    )
+    return open_estimator(reader, plan, window, people)
+
+
+def _without_split(
+    estimator: Estimator | None, left_out: int, *, alpha: float, rng: np.random.Generator
+) -> tuple[Comparison, ...]:
+    if estimator is None:
         return ()
-    kept = frame[~frame["customer_id"].isin(split["customer_id"])]
-    control = kept[kept["variant"] == CONTROL]
+    control = wording.CONTROL_WITHOUT_SPLIT.format(left_out=f"{left_out:,}")
     return tuple(
-        _adjusted_comparison(
-            plan,
-            kept[kept["variant"] == arm],
-            control,
-            arms=(arm, wording.CONTROL_WITHOUT_SPLIT.format(left_out=f"{len(split):,}")),
+        estimator.estimate(
+            estimator.plan.primary_metric,
+            treated=(arm,),
+            control=(CONTROL,),
+            alpha=alpha,
             rng=rng,
-            permutations=PERMUTATIONS,
-        )
-        for arm in plan.arms
+            arms=(arm, control),
+        ).comparison
+        for arm in estimator.plan.arms
     )
 
 
-def _adjusted_comparison(
-    plan: Plan,
-    treated: pd.DataFrame,
-    control: pd.DataFrame,
+def _read_segments(
+    estimator: Estimator,
+    labels: Mapping[str, pd.Series[str]],
+    look: Look,
     *,
-    arms: tuple[str, str],
     rng: np.random.Generator,
-    permutations: int,
-) -> Comparison:
-    values = treated["revenue"].to_numpy(), control["revenue"].to_numpy()
-    metric = "revenue_per_customer"
-    if plan.is_adjusted:
-        adjusted = cuped(
-            values[0],
-            treated["pre_revenue"].to_numpy(),
-            values[1],
-            control["pre_revenue"].to_numpy(),
+) -> tuple[SegmentReading, ...]:
+    if not isinstance(estimator, RowEstimator):
+        return ()
+    children = iter(rng.spawn(max(len(labels) * len(estimator.plan.arms), 1)))
+    return tuple(
+        read_segment(
+            estimator, groups, segment=segment, arm=arm, alpha=look.alpha, rng=next(children)
         )
-        values, metric = (adjusted.treatment, adjusted.control), ADJUSTED
-    return compare_means(
-        *values,
-        alpha=plan.alpha_per_arm,
-        rng=rng,
-        permutations=permutations,
-        metric=metric,
-        arms=arms,
+        for segment, groups in labels.items()
+        for arm in estimator.plan.arms
     )
-
-
-def overall_verdict(arms: tuple[ArmResult, ...]) -> tuple[Verdict, str]:
-    """Give the experiment's verdict and the arm it speaks of, from those of its arms.
-
-    Any arm that ships makes it ship, the one with the largest effect named; otherwise a window
-    that is open says continue; all arms stopped says stop; else nothing can be concluded.
-    """
-    ranked = sorted(arms, key=lambda arm: -_or_low(arm.primary.absolute.estimate))
-    for wanted in ("ship", "continue"):
-        found = [arm for arm in ranked if arm.verdict == wanted]
-        if found:
-            return found[0].verdict, found[0].arm
-    if all(arm.verdict == "stop" for arm in ranked):
-        return "stop", ranked[0].arm
-    return "cannot conclude", ranked[0].arm
-
-
-def _verdict(plan: Plan, primary: Comparison, *, is_broken: bool, is_complete: bool) -> Verdict:
-    effect = primary.absolute
-    if is_broken or not effect.is_known:
-        return "cannot conclude"
-    if not is_complete:
-        return "continue"
-    if effect.low > plan.minimum:
-        return "ship"
-    return "stop" if effect.high < 0 else "cannot conclude"
 
 
 def _scaled(comparison: Comparison, customers: int) -> Money:
@@ -364,15 +334,23 @@ def _scaled(comparison: Comparison, customers: int) -> Money:
     )
 
 
-def _net(total: Money, margin_share: float | None, cost: float) -> Money | None:
-    if margin_share is None:
-        return None
-    return Money(
-        estimate=total.estimate * margin_share - cost,
-        low=total.low * margin_share - cost,
-        high=total.high * margin_share - cost,
-    )
-
-
-def _or_low(value: float) -> float:
-    return value if np.isfinite(value) else -np.inf
+def _net(
+    plan: Plan,
+    revenue: Money,
+    customers: int,
+    cost: float,
+    estimate: Callable[[str], Estimate],
+) -> Money | None:
+    """Give incremental margin less costs; nothing where the margin is not known."""
+    costs = any(plan.metric(name).cost for name in plan.metrics)
+    if plan.margin_share is not None and not costs:
+        share = plan.margin_share
+        gross = Money(
+            estimate=revenue.estimate * share, low=revenue.low * share, high=revenue.high * share
+        )
+    else:
+        comparison = estimate(NET).comparison
+        if not comparison.absolute.is_known:
+            return None
+        gross = _scaled(comparison, customers)
+    return Money(estimate=gross.estimate - cost, low=gross.low - cost, high=gross.high - cost)

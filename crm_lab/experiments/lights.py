@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
-import pandas as pd
 
 from crm_lab import formats
 from crm_lab.experiments import wording
 from crm_lab.experiments.control_group import BALANCE_LIMIT
 from crm_lab.experiments.differences import plan_differences
+from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.results import ArmResult, Light, Tone
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.stats import (
     SampleRatio,
 )
@@ -46,20 +46,13 @@ def ratio_light(ratio: SampleRatio) -> Light:
     )
 
 
-def balance_light(plan: Plan, frame: pd.DataFrame) -> Light:
-    """Say whether the groups were alike before the start."""
+def balance_light(plan: Plan, imbalances: Sequence[float]) -> Light:
+    """Say whether the groups were alike before the start, by the differences of the arms."""
     if not plan.is_adjusted:
         return light("balance", "unsure", wording.BALANCE_NONE)
-    control = frame.loc[frame["variant"] == CONTROL, "pre_revenue"]
-    worst = 0.0
-    for arm in plan.arms:
-        treated = frame.loc[frame["variant"] == arm, "pre_revenue"]
-        spread = float(np.sqrt((control.var() + treated.var()) / 2))
-        difference = abs(float(treated.mean() - control.mean()))
-        if not np.isfinite(spread):
-            return light("balance", "unsure", wording.BALANCE_UNKNOWN)
-        if spread > 0:
-            worst = max(worst, difference / spread)
+    worst = max(imbalances, default=0.0, key=lambda value: value if np.isfinite(value) else np.inf)
+    if not np.isfinite(worst):
+        return light("balance", "unsure", wording.BALANCE_UNKNOWN)
     return light(
         "balance",
         "good" if worst <= BALANCE_LIMIT else "unsure",
@@ -96,23 +89,30 @@ def power_light(plan: Plan, arms: tuple[ArmResult, ...]) -> Light:
     )
 
 
-def plan_light(plan: Plan, file_plan: Plan | None, data_until: datetime | None) -> Light:
-    """Say whether the registered plan was followed and the window is over."""
+def plan_light(
+    plan: Plan,
+    file_plan: Plan | None,
+    data_until: datetime | None,
+    *,
+    look: Look,
+    drawn_at: datetime,
+) -> Light:
+    """Say whether the registered plan was followed, and which reading this is."""
     name = "plan_followed"
     if file_plan is not None and file_plan.sha256 != plan.sha256:
         where = formats.listing(map(str, plan_differences(plan, file_plan)), limit=3)
         return light(name, "unsure", wording.PLAN_CHANGED.format(where=where))
-    if not window_is_complete(plan, data_until):
+    if drawn_at > plan.starts_at:
+        return light(name, "unsure", wording.LATE_DRAW.format(drawn=formats.day(drawn_at)))
+    if not look.is_planned:
         detail = wording.PLAN_OPEN.format(
             end=formats.day(plan.ends_at - timedelta(days=1)), known=formats.day(data_until)
         )
-        return light(name, "unsure", detail)
+        peek = wording.LOOK_PEEK.format(share=formats.percent(look.share, decimals=0))
+        return light(name, "unsure", f"{detail}; {peek}")
+    if not look.is_final:
+        return light(name, "good", look_words(look))
     return light(name, "good", wording.PLAN_GREEN)
-
-
-def window_is_complete(plan: Plan, data_until: datetime | None) -> bool:
-    """Whether orders are known until the last day of the window."""
-    return data_until is not None and data_until >= plan.ends_at - timedelta(days=1)
 
 
 def _or_high(value: float) -> float:

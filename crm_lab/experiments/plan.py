@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime, time, timedelta
 from itertools import product
 from math import prod
@@ -17,6 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from crm_lab.experiments.assignment import arm_expression
+from crm_lab.experiments.metrics import MetricSpec, label_of, metric_of
 from crm_lab.experiments.spec import BUCKETS, CONTROL, REST, ControlGroupSpec, ExperimentSpec
 from crm_lab.gateway import operations
 
@@ -59,6 +60,16 @@ class Plan:
         Costs, and margin as a part of revenue where known.
     currency : str
         Currency of every amount.
+    guardrails : tuple of str
+        Metrics that must not get worse.
+    definitions : mapping
+        Metrics that the company declared, by name; those not here are built in.
+    covariates, strata, segments : tuple of str
+        What adjusts besides the revenue of the pre-period, and groups that are read apart.
+    looks, boundary : tuple of float, str
+        Shares of the window at which a decision may be taken, and how the error is spent.
+    mechanic : str
+        What kind of activity it is, as its file says; empty: not named.
     """
 
     name: str
@@ -94,6 +105,14 @@ class Plan:
     cost_fixed: float
     margin_share: float | None
     currency: str
+    guardrails: tuple[str, ...] = ()
+    definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    covariates: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    looks: tuple[float, ...] = ()
+    boundary: str = ""
+    mechanic: str = ""
 
     @property
     def scope(self) -> str:
@@ -136,11 +155,35 @@ class Plan:
         """Length of the outcome window."""
         return round((self.ends_at - self.starts_at) / timedelta(days=1))  # clocks may change
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric of the plan, the primary first, then secondary ones and guardrails."""
+        return tuple(
+            dict.fromkeys((self.primary_metric, *self.secondary_metrics, *self.guardrails))
+        )
+
+    def metric(self, name: str) -> MetricSpec:
+        """Give the definition of one of its metrics."""
+        return metric_of(name, self.definitions)
+
+    def label(self, name: str) -> str:
+        """Write one of its metrics for people; what follows a comma, as ``, adjusted``, stays."""
+        known, _, rest = name.partition(",")
+        return label_of(known, self.definitions) + (f",{rest}" if rest else "")
+
     def to_payload(self) -> dict[str, Any]:
-        """Give the plan as JSON-ready data, complete."""
+        """Give the plan as JSON-ready data, complete.
+
+        What came later to plans is left out where it is not used, so that the hash of a plan that
+        was registered before stays what it was.
+        """
         values: dict[str, Any] = {}
-        for name in self.__dataclass_fields__:
+        for item in fields(self):
+            name = item.name
             value = getattr(self, name)
+            came_later = item.default is not MISSING or item.default_factory is not MISSING
+            if came_later and not value:
+                continue
             if isinstance(value, datetime):
                 value = value.isoformat()
             elif isinstance(value, Mapping):
@@ -158,7 +201,10 @@ class Plan:
             values[name] = datetime.fromisoformat(values[name])
         values["secondary_metrics"] = tuple(values["secondary_metrics"])
         values["shares"], values["messages"] = dict(values["shares"]), dict(values["messages"])
-        values["factors"] = {factor: dict(levels) for factor, levels in values["factors"]}
+        for name in ("factors", "definitions"):
+            values[name] = {key: dict(pairs) for key, pairs in values.get(name, ())}
+        for name in ("guardrails", "covariates", "strata", "segments", "looks"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
     @property
@@ -169,7 +215,12 @@ class Plan:
 
 
 def resolve(
-    spec: ExperimentSpec, control: ControlGroupSpec, *, timezone: str, currency: str
+    spec: ExperimentSpec,
+    control: ControlGroupSpec,
+    *,
+    timezone: str,
+    currency: str,
+    metrics: Mapping[str, MetricSpec] | None = None,
 ) -> Plan:
     """Turn what a person wrote into a plan.
 
@@ -183,6 +234,8 @@ def resolve(
         IANA name of the zone whose days the file means.
     currency : str
         Currency of every amount.
+    metrics : mapping, optional
+        Metrics that the company declared (see :func:`.metrics.load_metrics`).
     """
     shares, messages = _arms(spec)
     layer = spec.layer
@@ -222,6 +275,18 @@ def resolve(
         cost_fixed=spec.costs.fixed,
         margin_share=spec.costs.margin_share,
         currency=currency,
+        guardrails=spec.metrics.guardrails,
+        definitions={
+            name: metrics[name].model_dump(mode="json")
+            for name in spec.metrics.names
+            if metrics and name in metrics
+        },
+        covariates=spec.adjust.covariates if spec.pre_period_days else (),
+        strata=spec.adjust.strata,
+        segments=spec.segments,
+        looks=spec.looks.at if spec.looks else (),
+        boundary=spec.looks.boundary if spec.looks else "",
+        mechanic=spec.mechanic,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -15,14 +16,19 @@ from crm_lab.cards import Result
 from crm_lab.experiments.draws import prepare_newcomers
 from crm_lab.experiments.enrolment import audience_query, drawn_arms, registered_plan
 from crm_lab.experiments.epochs import Epoch, open_epoch
+from crm_lab.experiments.estimators import Base, Estimator
+from crm_lab.experiments.outcomes import Window
 from crm_lab.experiments.outlook import count_obstacles, detectable_mean, detectable_share
 from crm_lab.experiments.plan import Plan
+from crm_lab.experiments.reading import open_estimator
 from crm_lab.experiments.spec import CONTROL, REST
-from crm_lab.gateway import Gateway, Reader, operations
+from crm_lab.gateway import Gateway, Reader
 from crm_lab.stats import (
     DetectableEffect,
 )
 
+EVERYBODY = "all"
+"""Variant of a past window, in which nothing was drawn."""
 SMALL_CONTROL = 100
 """Controls below which a plan is objected to."""
 
@@ -144,17 +150,17 @@ def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
         start = min(plan.starts_at, as_of)
         window = plan.ends_at - plan.starts_at
         population = (
-            f"select customer_id, 'all' as variant from ({audience_query(plan, as_of)}) as judged"
-            " where eligible"
+            f"select customer_id, customer_id as unit_id, '{EVERYBODY}' as variant"
+            f" from ({audience_query(plan, as_of)}) as judged where eligible"
         )
-        history = reader.frame(
-            operations.outcomes(
-                population,
-                starts_at=start - window,
-                ends_at=start,
-                pre_starts_at=start - window - (plan.starts_at - plan.pre_starts_at),
-            )
+        before = start - window
+        past = Window(
+            starts_at=before,
+            ends_at=start,
+            pre_starts_at=before - (plan.starts_at - plan.pre_starts_at),
+            pre_ends_at=before,
         )
+        history = open_estimator(reader, plan, past, population)
     power = power_table(plan, history, sizes)
     frozen = registered_plan(gateway, plan.name, required=False)
     return PlanPreview(
@@ -167,33 +173,35 @@ def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
     )
 
 
-def power_table(plan: Plan, history: pd.DataFrame, sizes: Mapping[str, int]) -> PowerTable:
+def power_table(plan: Plan, history: Estimator, sizes: Mapping[str, int]) -> PowerTable:
     """Compute what each arm can find, from past outcomes of the same people.
 
     Parameters
     ----------
     plan : Plan
         Arms, error rates and metrics.
-    history : pandas.DataFrame
-        Columns revenue, orders, pre_revenue of a past window as long as the experiment's.
+    history : Estimator
+        A past window as long as the experiment's, everybody in the variant ``all``.
     sizes : mapping
         Customers per arm, the control group included.
     """
     controls = sizes.get(CONTROL, 0)
+    bases = {name: history.base(name, EVERYBODY) for name in plan.metrics}
     rows: list[tuple[str, str, DetectableEffect]] = []
+    known = history.customers.get(EVERYBODY, 0) > 1
     for arm in plan.arms:
         rows += [
-            (arm, metric, detectable_effect(plan, history, metric, sizes.get(arm, 0), controls))
+            (arm, metric, detectable_effect(plan, bases[metric], sizes.get(arm, 0), controls))
             for metric in (plan.primary_metric, *plan.secondary_metrics)
-            if len(history) > 1 and sizes.get(arm, 0) > 1 and controls > 1
+            if known and sizes.get(arm, 0) > 1 and controls > 1
         ]
     everybody = sum(sizes.values())
     curve = []
     for share in np.geomspace(0.01, 0.5, 40):
         treated = round(everybody * (1 - share) * next(iter(plan.shares.values())))
         held = round(everybody * share)
-        if held > 1 and treated > 1 and len(history) > 1:
-            effect = detectable_effect(plan, history, plan.primary_metric, treated, held)
+        if held > 1 and treated > 1 and known:
+            effect = detectable_effect(plan, bases[plan.primary_metric], treated, held)
             curve.append({"control_share": float(share), "relative": effect.relative})
     return PowerTable(
         rows=tuple(rows),
@@ -231,42 +239,24 @@ def _imagined_epoch(plan: Plan, as_of: datetime) -> Epoch:
     )
 
 
-def detectable_effect(
-    plan: Plan, history: pd.DataFrame, metric: str, n_treatment: int, n_control: int
-) -> DetectableEffect:
-    """Give the smallest change of one metric that these sizes show, from past outcomes.
+def detectable_effect(plan: Plan, base: Base, n_treatment: int, n_control: int) -> DetectableEffect:
+    """Give the smallest change of one metric that these sizes show.
 
     Parameters
     ----------
     plan : Plan
-        Error rates, and whether revenue is adjusted.
-    history : pandas.DataFrame
-        Columns revenue, orders, pre_revenue, pre_orders of untreated customers.
-    metric : str
-        The metric.
+        Error rates.
+    base : Base
+        Level and spread of the metric without treatment.
     n_treatment, n_control : int
         Customers in the arm and in the control group.
     """
-    if metric == "conversion":
-        rate = float((history["orders"] > 0).mean())
-        return detectable_share(
-            rate,
-            n_treatment=n_treatment,
-            n_control=n_control,
-            alpha=plan.alpha_per_arm,
-            power=plan.power,
-        )
-    column = "revenue" if metric == "revenue_per_customer" else "orders"
-    spread = float(history[column].std())
-    if plan.is_adjusted and metric == plan.primary_metric:
-        covariate = "pre_revenue" if column == "revenue" else "pre_orders"
-        known = history[covariate].std() > 0 and spread > 0
-        correlation = float(history[column].corr(history[covariate])) if known else 0.0
-        spread *= float(np.sqrt(1 - correlation**2))
-    mean = float(history[column].mean())
-    return detectable_mean(
-        mean,
-        spread,
+    detect = (
+        partial(detectable_share, base.value)
+        if base.is_share
+        else partial(detectable_mean, base.value, base.spread)
+    )
+    return detect(
         n_treatment=n_treatment,
         n_control=n_control,
         alpha=plan.alpha_per_arm,

@@ -12,15 +12,16 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.errors import DesignError
 from crm_lab.experiments import wording
+from crm_lab.experiments.guardrails import Guardrail
+from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.plan import Plan
-from crm_lab.stats import (
-    Comparison,
-    DetectableEffect,
-    SampleRatio,
-)
+from crm_lab.experiments.readings import ArmReadings
+from crm_lab.experiments.segments import SegmentReading
+from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
-ADJUSTED = "revenue_per_customer, adjusted"
+ADJUSTED = "revenue_per_customer" + wording.ADJUSTED_SUFFIX
 """Revenue per customer after adjustment by the revenue of the pre-period."""
 Verdict = Literal["ship", "stop", "continue", "cannot conclude"]
 
@@ -91,6 +92,8 @@ class ArmResult:
         Orders of recipients after the message: what attribution would claim.
     detectable : DetectableEffect
         What would have shown.
+    guardrails : tuple of Guardrail
+        What must not get worse, and whether it did.
     verdict : str
         The registered rule applied to this arm.
     """
@@ -106,6 +109,7 @@ class ArmResult:
     cost: float
     attributed_revenue: float
     detectable: DetectableEffect
+    guardrails: tuple[Guardrail, ...]
     verdict: Verdict
 
 
@@ -142,6 +146,12 @@ class ExperimentResult(Result):
         Sent, delivered, opened, clicked per arm.
     data_until : datetime or None
         Last order that is known.
+    look : Look
+        Which reading this is, and at what error rate.
+    readings : tuple of ArmReadings
+        The same data read otherwise, one per arm: who was reached, how likely it is, at any time.
+    segments : tuple of SegmentReading
+        The effect by the segments of the plan.
     """
 
     title: ClassVar[str] = "What the campaign brought"
@@ -161,6 +171,9 @@ class ExperimentResult(Result):
     holm: tuple[float, ...]
     deliveries: pd.DataFrame
     data_until: datetime | None
+    look: Look
+    readings: tuple[ArmReadings, ...]
+    segments: tuple[SegmentReading, ...]
 
     def sentence(self) -> str:
         """Say the decision, the money with its interval and the rule."""
@@ -171,7 +184,22 @@ class ExperimentResult(Result):
         ordered = sorted(self.arms, key=lambda arm: arm.arm != self.best_arm)
         clauses = [self._clause(arm) for arm in ordered]
         parts.append(_capital("; ".join(clauses)) + ".")
+        passed = [
+            (item.label, arm.arm)
+            for arm in self.arms
+            for item in arm.guardrails
+            if item.state == "passed"
+        ]
+        if passed:
+            parts.append(
+                wording.GUARDRAIL_PASSED.format(
+                    which=formats.listing(dict.fromkeys(label for label, _ in passed)),
+                    arm=formats.listing(dict.fromkeys(arm for _, arm in passed)),
+                )
+            )
         parts.append(wording.RULE.format(rule=self._rule(), days=self.plan.days))
+        if not self.look.is_final:
+            parts.append(f"This is {look_words(self.look)}.")
         return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -197,7 +225,7 @@ class ExperimentResult(Result):
         adjusted = (formats.p_value(p) for p in self.holm)
         return pd.DataFrame(
             [
-                {**_readable(comparison, self.plan.currency), "p (Holm)": p}
+                {**_readable(comparison, self.plan), "p (Holm)": p}
                 for comparison, p in zip(self.every_comparison(), adjusted, strict=True)
             ]
         )
@@ -228,6 +256,50 @@ class ExperimentResult(Result):
                 )
             rows.append(row)
         return pd.DataFrame(rows)
+
+    def four_numbers_frame(self) -> pd.DataFrame:
+        """Give the four ways to say one effect, each with what it is a part of."""
+        rows = []
+        for arm in self.arms:
+            known = arm.primary
+            for name, effect in (
+                ("absolute", known.absolute),
+                ("relative", known.relative),
+                ("attributable", known.attributable),
+                ("total", known.total),
+            ):
+                rows.append(
+                    {
+                        "arm": arm.arm,
+                        "number": wording.EFFECT_NAMES[name],
+                        "value": self._effect_words(known, effect),
+                        "of what": wording.EFFECT_MEANINGS[name],
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def guardrails_frame(self) -> pd.DataFrame:
+        """Give every guardrail of every arm: level, limit, state; empty without guardrails."""
+        return pd.DataFrame([item.row() for arm in self.arms for item in arm.guardrails])
+
+    def by(self, segment: str) -> tuple[SegmentReading, ...]:
+        """Give the effect by one segment, an arm each.
+
+        Raises
+        ------
+        DesignError
+            The plan names no such segment.
+        """
+        found = tuple(item for item in self.segments if item.segment == segment)
+        if not found:
+            known = dict.fromkeys(item.segment for item in self.segments)
+            raise DesignError(
+                f"the effect was not read by '{segment}'",
+                expected=f"one of {formats.listing(known)}" if known else "no segment is planned",
+                remedy="name the segment under 'segments' before the start; what is chosen after"
+                " the result was seen finds differences by chance",
+            )
+        return found
 
     def lights_frame(self) -> pd.DataFrame:
         """Give the checks: name, word, detail."""
@@ -262,7 +334,7 @@ class ExperimentResult(Result):
             return wording.ARM_NO_ESTIMATE.format(arm=arm.arm, reason=effect.reason)
         words = {
             "arm": arm.arm,
-            "effect": _effect_text(arm.primary, self.plan.currency),
+            "effect": _effect_text(arm.primary, self.plan),
             "relative": formats.percent_interval(relative.estimate, relative.low, relative.high)
             if relative.is_known
             else formats.CANNOT_TELL,
@@ -287,11 +359,29 @@ class ExperimentResult(Result):
 
     def _rule(self) -> str:
         plan = self.plan
-        minimum = {
-            "conversion": f"{formats.number(100 * plan.minimum, decimals=2)} percentage points",
-            "orders_per_customer": formats.number(plan.minimum, decimals=2),
-        }.get(plan.primary_metric, formats.money(plan.minimum, plan.currency, decimals=2))
-        return wording.RULES[self.plan.rule].format(minimum=minimum)
+        spec = plan.metric(plan.primary_metric)
+        if spec.kind == "share":
+            points = formats.number(100 * plan.minimum, decimals=2)
+            minimum = f"{points} {wording.POINTS}"
+        elif spec.is_money:
+            minimum = formats.money(plan.minimum, plan.currency, decimals=2)
+        else:
+            minimum = formats.number(plan.minimum, decimals=2)
+        rules = wording.RULES if spec.direction == "up" else wording.RULES_DOWN
+        return rules[plan.rule].format(minimum=minimum)
+
+    def _effect_words(self, comparison: Comparison, effect: Effect) -> str:
+        if not effect.is_known:
+            return f"{formats.CANNOT_TELL} ({effect.reason})"
+        if effect.name in ("relative", "attributable"):
+            return formats.percent_interval(effect.estimate, effect.low, effect.high)
+        if effect.name == "total" and self.plan.metric(self.plan.primary_metric).is_money:
+            return formats.money_interval(
+                effect.estimate, effect.low, effect.high, self.plan.currency
+            )
+        if effect.name == "total":
+            return formats.number_interval(effect.estimate, effect.low, effect.high)
+        return _effect_text(comparison, self.plan)
 
 
 def every_comparison(
@@ -302,7 +392,7 @@ def every_comparison(
     return of_arms + tuple(comparison for group in more for comparison in group)
 
 
-def _readable(comparison: Comparison, currency: str) -> Mapping[str, str]:
+def _readable(comparison: Comparison, plan: Plan) -> Mapping[str, str]:
     effect, relative = comparison.absolute, comparison.relative
     is_share = comparison.scale == "share"
 
@@ -312,10 +402,10 @@ def _readable(comparison: Comparison, currency: str) -> Mapping[str, str]:
     return {
         "arm": comparison.variant,
         "against": comparison.control,
-        "metric": wording.metric_label(comparison.metric),
+        "metric": plan.label(comparison.metric),
         "value": level(effect.treatment_value),
         "control": level(effect.control_value),
-        "difference": _effect_text(comparison, currency) if effect.is_known else effect.reason,
+        "difference": _effect_text(comparison, plan) if effect.is_known else effect.reason,
         "relative": formats.percent_interval(relative.estimate, relative.low, relative.high)
         if relative.is_known
         else relative.reason,
@@ -323,7 +413,7 @@ def _readable(comparison: Comparison, currency: str) -> Mapping[str, str]:
     }
 
 
-def _effect_text(comparison: Comparison, currency: str) -> str:
+def _effect_text(comparison: Comparison, plan: Plan) -> str:
     effect = comparison.absolute
     if comparison.scale == "share":
         points = (100 * effect.estimate, 100 * effect.low, 100 * effect.high)
@@ -331,8 +421,8 @@ def _effect_text(comparison: Comparison, currency: str) -> str:
         estimate = formats.number(points[0], decimals=places, signed=True)
         ends = formats.interval(points[1], points[2], decimals=places)
         return f"{estimate} percentage points ({ends})"
-    if comparison.metric.startswith("revenue"):
-        return formats.money_interval(effect.estimate, effect.low, effect.high, currency)
+    if plan.metric(comparison.metric.partition(",")[0]).is_money:
+        return formats.money_interval(effect.estimate, effect.low, effect.high, plan.currency)
     return formats.number_interval(effect.estimate, effect.low, effect.high)
 
 

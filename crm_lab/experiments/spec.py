@@ -30,6 +30,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,18 +38,26 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from ruamel.yaml.comments import CommentedMap
 
 from crm_lab.errors import Fault, SpecError
+from crm_lab.experiments.metrics import (
+    METRICS_FILE,
+    MetricName,
+    MetricSpec,
+    load_metrics,
+    metric_of,
+)
 from crm_lab.formats import listing, percent
+from crm_lab.gateway.segments import Segment
+from crm_lab.stats.sequential import SMALLEST_STEP, Boundary
 from crm_lab.yaml_files import Declared, place, read_yaml, validate
 
 CONTROL_GROUP_FILE = "control_group.yml"
-METRICS_FILE = "metrics.yml"
 TAGGING_FILE = "tagging.yml"
+MONTHLY_PLAN_FILE = "monthly_plan.yml"
 CONTROL = "control"
 REST = "rest"
 BUCKETS = 10_000
 FIRST_YEAR, LAST_YEAR = 1990, 2200
 
-Metric = Literal["revenue_per_customer", "conversion", "orders_per_customer"]
 Channel = Literal[
     "email", "sms", "call", "messenger", "bot", "push_mobile", "push_web", "social", "postal"
 ]
@@ -83,6 +92,7 @@ def read_day(value: object) -> date:
 
 
 Name = Annotated[str, AfterValidator(check_name)]
+Covariate = Literal["pre_revenue", "pre_orders", "recency_days"]
 Stratum = Literal["value_decile", "rfm", "region"]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
@@ -103,6 +113,22 @@ class RerandomiseSpec(Declared):
 
     limit: Number = Field(default=0.1, gt=0, le=1)
     tries: Whole = Field(default=200, ge=2, le=10_000)
+
+
+class StableSpec(Declared):
+    """When the gain that all contact together brings is called stable.
+
+    Attributes
+    ----------
+    weeks : int
+        How many weekly looks in a row must have the lower end of the cumulative interval above
+        ``minimum``.
+    minimum : float
+        Gain in revenue per customer that the lower end must exceed, in the company's currency.
+    """
+
+    weeks: Whole = Field(default=4, ge=1, le=104)
+    minimum: Number = Field(default=0.0, ge=0)
 
 
 class ControlGroupSpec(Declared):
@@ -129,6 +155,8 @@ class ControlGroupSpec(Declared):
         How long the group is meant to be held.
     exempt_classes : tuple of str
         Message classes that control customers do receive.
+    stable : StableSpec
+        When the gain of all contact together is called stable; fixed by the draw.
     """
 
     name: Name = "global"
@@ -143,6 +171,7 @@ class ControlGroupSpec(Declared):
         "transactional",
         "legal",
     )
+    stable: StableSpec = StableSpec()
 
 
 class AudienceSpec(Declared):
@@ -176,7 +205,7 @@ class ArmSpec(Declared):
 
 
 class MetricsSpec(Declared):
-    """What decides and what is watched.
+    """What decides and what is watched, by the names of :mod:`crm_lab.experiments.metrics`.
 
     Attributes
     ----------
@@ -184,10 +213,14 @@ class MetricsSpec(Declared):
         The one metric of the decision rule.
     secondary : tuple of str
         Shown beside it, decide nothing.
+    guardrails : tuple of str
+        Must not get worse: an arm that passes the ``limit`` of one, or is certainly worse than the
+        control where it has none, is not shipped.
     """
 
-    primary: Metric = "revenue_per_customer"
-    secondary: tuple[Metric, ...] = ("conversion",)
+    primary: MetricName = "revenue_per_customer"
+    secondary: tuple[MetricName, ...] = ("conversion",)
+    guardrails: tuple[MetricName, ...] = ()
 
     @model_validator(mode="after")
     def _different(self) -> MetricsSpec:
@@ -195,6 +228,52 @@ class MetricsSpec(Declared):
             raise ValueError(f"'{self.primary}' is both primary and secondary")
         if len(set(self.secondary)) < len(self.secondary):
             raise ValueError("a secondary metric stands there twice")
+        if len(set(self.guardrails)) < len(self.guardrails):
+            raise ValueError("a guardrail stands there twice")
+        if self.primary in self.guardrails:
+            raise ValueError(f"'{self.primary}' is both primary and a guardrail")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every metric named, the primary first."""
+        return tuple(dict.fromkeys((self.primary, *self.secondary, *self.guardrails)))
+
+
+class AdjustSpec(Declared):
+    """What is known before the start and takes noise out of the result.
+
+    Attributes
+    ----------
+    covariates : tuple of str
+        Measured in the pre-period, for CUPED.
+    strata : tuple of str
+        Groups known before the start whose shares are made equal (post-stratification).
+    """
+
+    covariates: tuple[Covariate, ...] = ()
+    strata: tuple[Segment, ...] = ()
+
+
+class LooksSpec(Declared):
+    """When the result may be looked at, and decided, before the end.
+
+    Attributes
+    ----------
+    at : tuple of float
+        Shares of the window, rising to 1.
+    boundary : str
+        How the error rate is spent over them.
+    """
+
+    at: tuple[Annotated[Number, Field(gt=0, le=1)], ...] = Field(min_length=2)
+    boundary: Boundary = "lan_demets_obrien_fleming"
+
+    @model_validator(mode="after")
+    def _rising(self) -> LooksSpec:
+        steps = [later - earlier for earlier, later in pairwise((0.0, *self.at))]
+        if self.at[-1] != 1 or min(steps) < SMALLEST_STEP:
+            raise ValueError(f"{list(self.at)} does not rise to 1 in steps of {SMALLEST_STEP}")
         return self
 
 
@@ -277,6 +356,9 @@ class ExperimentSpec(Declared):
         What it is and who answers for it.
     channel, message_class : str
         How it is sent, and what kind of message it is.
+    mechanic : str
+        What kind of activity it is (``discount``, ``reminder``), to compare activities of a kind;
+        empty: not named.
     starts_on, ends_on : datetime.date
         First and last day of the outcome window, both included, in the company's time zone.
     pre_period_days : int
@@ -292,6 +374,10 @@ class ExperimentSpec(Declared):
         drawn independently.
     alpha, power : float
         Error rate of the whole experiment, and the probability to find the effect planned for.
+    adjust, looks
+        See their classes.
+    segments : tuple of str
+        Groups known before the start for which the effect is read apart.
     """
 
     name: Name
@@ -300,6 +386,7 @@ class ExperimentSpec(Declared):
     owner: str = Field(min_length=1)
     channel: Channel = "email"
     message_class: Literal["marketing"] = "marketing"
+    mechanic: Name = ""
     starts_on: Day
     ends_on: Day
     pre_period_days: Whole = Field(default=28, ge=0, le=730)
@@ -309,6 +396,9 @@ class ExperimentSpec(Declared):
     arms: Mapping[Name, ArmSpec] = Field(default_factory=dict)
     factors: Mapping[Name, Mapping[Name, Share]] = Field(default_factory=dict)
     metrics: MetricsSpec = MetricsSpec()
+    adjust: AdjustSpec = AdjustSpec()
+    segments: tuple[Segment, ...] = ()
+    looks: LooksSpec | None = None
     alpha: Number = Field(default=0.05, gt=0, lt=0.5)
     power: Number = Field(default=0.8, gt=0.5, lt=1)
     decision: DecisionSpec = DecisionSpec()
@@ -357,14 +447,35 @@ def load_experiment(folder: Path, name: str) -> ExperimentSpec:
         spec = validate(ExperimentSpec, data, path=path, error=SpecError)
     except SpecError as problem:
         raise SpecError([*problem.faults, *contrary]) from None
+    contrary += _unknown_metrics(spec, data, path, load_metrics(folder))
     if contrary:
         raise SpecError(contrary)
     return spec
 
 
+def _unknown_metrics(
+    spec: ExperimentSpec, data: CommentedMap, path: Path, declared: Mapping[str, MetricSpec]
+) -> list[Fault]:
+    found = []
+    for name in spec.metrics.names:
+        try:
+            metric_of(name, declared)
+        except SpecError as problem:
+            fault = problem.faults[0]
+            found.append(
+                Fault(
+                    found=fault.found,
+                    expected=fault.expected,
+                    where=place(path, data, ("metrics",)),
+                    remedy=fault.remedy,
+                )
+            )
+    return found
+
+
 def experiment_names(folder: Path) -> list[str]:
     """List the experiments that have a file, by name."""
-    kept = {CONTROL_GROUP_FILE, METRICS_FILE, TAGGING_FILE}
+    kept = {CONTROL_GROUP_FILE, METRICS_FILE, TAGGING_FILE, MONTHLY_PLAN_FILE}
     return sorted(path.stem for path in folder.glob("*.yml") if path.name not in kept)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -59,6 +60,12 @@ class Reader:
         names = [column[0] for column in result.description or []]
         row = result.fetchone()
         return dict(zip(names, row, strict=True)) if row is not None else {}
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Run a query and give its rows with whole numbers as they are, however large."""
+        result = self.engine.execute(query)
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def integer(self, query: str) -> int:
         """Run a query that gives one whole number, and give it; 0 when it gives none."""

@@ -19,6 +19,7 @@ from crm_lab.experiments.assignment import bucket_ends
 from crm_lab.experiments.differences import Difference, plan_differences
 from crm_lab.experiments.enrolment import assign, assigned_at, registered_plan
 from crm_lab.experiments.epochs import required_epoch
+from crm_lab.experiments.metrics import load_metrics
 from crm_lab.experiments.naming import check_experiment, load_tagging_rules
 from crm_lab.experiments.plan import Plan, resolve
 from crm_lab.experiments.preview import PlanPreview, preview
@@ -54,6 +55,7 @@ class Experiment:
             load_control_group(folder),
             timezone=workbench.settings.timezone,
             currency=workbench.settings.currency,
+            metrics=load_metrics(folder),
         )
 
     def plan(self, *, as_of: datetime | None = None) -> PlanPreview:

@@ -5,6 +5,11 @@ promise when one arm is small, which the usual normal and t approximations do no
 """
 
 from crm_lab.stats.adjustment import Adjustment, cuped, cuped_theta
+from crm_lab.stats.bayes import read_means, read_proportions
+from crm_lab.stats.bayesian_reading import BayesianReading
+from crm_lab.stats.clusters import compare_clustered_means
+from crm_lab.stats.compliance import ComplierEffect, complier_effect
+from crm_lab.stats.contamination import Dilution, dilution
 from crm_lab.stats.design_factors import (
     DesignFactors,
     cluster_sizes,
@@ -12,11 +17,13 @@ from crm_lab.stats.design_factors import (
     intraclass_correlation,
     ratio_variance,
 )
-from crm_lab.stats.effects import Comparison, Effect
+from crm_lab.stats.effects import Comparison, Effect, size_reason, unknown_comparison
+from crm_lab.stats.large_means import compare_means_moments, is_large_enough
 from crm_lab.stats.means import compare_means, compare_means_welch, fieller_set
 from crm_lab.stats.moments import Moments, PairMoments
 from crm_lab.stats.multiplicity import adjust_p_values
 from crm_lab.stats.permutation import PermutationTest, permutation_null, permutation_test
+from crm_lab.stats.pooling import PooledEffects, pool_effects
 from crm_lab.stats.power import (
     DetectableEffect,
     RequiredSize,
@@ -27,54 +34,92 @@ from crm_lab.stats.power import (
     power_proportion,
     required_total,
 )
+from crm_lab.stats.products import AdjustedMoments, Products, cuped_products
 from crm_lab.stats.proportions import (
     ProportionEstimate,
     compare_proportions,
     proportion_interval,
     score_statistic,
 )
+from crm_lab.stats.quantiles import compare_quantiles
+from crm_lab.stats.ratios import (
+    RatioEstimate,
+    compare_ratio_moments,
+    compare_ratios,
+    ratio_estimate,
+)
 from crm_lab.stats.sample_ratio import SampleRatio, sample_ratio_test
 from crm_lab.stats.sequential import Boundary, SequentialPlan, group_sequential
 from crm_lab.stats.simulated_power import Mechanism, SimulatedPower, simulate_power
+from crm_lab.stats.stratified import (
+    StratifiedComparison,
+    adjust_by_strata,
+    compare_stratified_means,
+)
 
 __all__ = [
+    "AdjustedMoments",
     "Adjustment",
+    "BayesianReading",
     "Boundary",
     "Comparison",
+    "ComplierEffect",
     "DesignFactors",
     "DetectableEffect",
+    "Dilution",
     "Effect",
     "Mechanism",
     "Moments",
     "PairMoments",
     "PermutationTest",
+    "PooledEffects",
+    "Products",
     "ProportionEstimate",
+    "RatioEstimate",
     "RequiredSize",
     "SampleRatio",
     "SequentialPlan",
     "SimulatedPower",
+    "StratifiedComparison",
+    "adjust_by_strata",
     "adjust_p_values",
     "cluster_sizes",
+    "compare_clustered_means",
     "compare_means",
+    "compare_means_moments",
     "compare_means_welch",
     "compare_proportions",
+    "compare_quantiles",
+    "compare_ratio_moments",
+    "compare_ratios",
+    "compare_stratified_means",
+    "complier_effect",
     "cuped",
+    "cuped_products",
     "cuped_theta",
     "design_effect",
+    "dilution",
     "fieller_set",
     "group_sequential",
     "intraclass_correlation",
+    "is_large_enough",
     "minimum_detectable_effect_mean",
     "minimum_detectable_effect_proportion",
     "minimum_detectable_effect_ratio",
     "permutation_null",
     "permutation_test",
+    "pool_effects",
     "power_mean",
     "power_proportion",
     "proportion_interval",
+    "ratio_estimate",
     "ratio_variance",
+    "read_means",
+    "read_proportions",
     "required_total",
     "sample_ratio_test",
     "score_statistic",
     "simulate_power",
+    "size_reason",
+    "unknown_comparison",
 ]

@@ -7,7 +7,7 @@ for one pair of arms and shows itself as a card.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,8 +15,13 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 
-EffectName = Literal["absolute", "relative"]
+EffectName = Literal["absolute", "relative", "attributable", "total"]
 Scale = Literal["number", "share"]
+
+_ATTRIBUTABLE = "; attributable share as lift / (1 + lift)"
+_TOTAL = "; difference times units treated"
+_NOTHING_BROUGHT = "the value of arm {arm} is not above zero"
+_LEVEL_NOT_KNOWN = "the value of arm {arm} cannot be told apart from zero"
 
 _FRAME_FIELDS = ("estimate", "low", "high", "p_value", "method", "n_treatment", "n_control")
 
@@ -27,9 +32,11 @@ class Effect:
 
     Attributes
     ----------
-    name : {"absolute", "relative"}
+    name : {"absolute", "relative", "attributable", "total"}
         ``"absolute"`` is treatment minus control in the unit of the metric; ``"relative"`` is
-        treatment divided by control, minus 1 (0.1 means 10 % more).
+        treatment divided by control, minus 1 (0.1 means 10 % more); ``"attributable"`` is the
+        share of what the treated arm brought that the treatment added (difference divided by
+        treatment); ``"total"`` is the difference times the units of the treated arm.
     estimate : float
         The point estimate; NaN where the data support none.
     low, high : float
@@ -43,7 +50,8 @@ class Effect:
     n_treatment, n_control : int
         Units in each arm.
     treatment_value, control_value : float
-        The value of the metric in each arm (a mean, or a share).
+        The value of the metric in each arm (a mean, or a share); for ``"total"`` what the treated
+        arm brought in all, and what it would have brought at the level of the control.
     reason : str
         Why a number is NaN or an end is infinite; empty otherwise.
 
@@ -122,6 +130,52 @@ class Comparison(Result):
         """The absolute and the relative effect, in this order."""
         return (self.absolute, self.relative)
 
+    @property
+    def attributable(self) -> Effect:
+        """Share of what the treated arm brought that the treatment added, ``(T - C) / T``.
+
+        Its interval is that of the relative lift, turned by ``lift / (1 + lift)``. It is at most 1
+        and has no lower end where the treated arm may have brought nothing.
+        """
+        relative, brought = self.relative, self.absolute.treatment_value
+        method = relative.method + _ATTRIBUTABLE
+        reason = "" if relative.is_known or relative.low > -1.0 else relative.reason
+        if not reason and not brought > 0:
+            reason = _NOTHING_BROUGHT.format(arm=self.variant)
+        if reason or math.isnan(relative.low) or math.isnan(relative.high):
+            return self._derived("attributable", method=method, reason=reason or relative.reason)
+        low = _share_of_outcome(relative.low)
+        open_end = _LEVEL_NOT_KNOWN.format(arm=self.variant) if low == -math.inf else ""
+        return replace(
+            relative,
+            name="attributable",
+            estimate=self.absolute.estimate / brought,
+            low=low,
+            high=_share_of_outcome(relative.high),
+            method=method,
+            reason=open_end or relative.reason,
+        )
+
+    @property
+    def total(self) -> Effect:
+        """What the treatment added over all units of the treated arm, in the unit of the metric."""
+        absolute, units = self.absolute, self.absolute.n_treatment
+        return replace(
+            absolute,
+            name="total",
+            estimate=units * absolute.estimate,
+            low=units * absolute.low,
+            high=units * absolute.high,
+            method=absolute.method + _TOTAL,
+            treatment_value=units * absolute.treatment_value,
+            control_value=units * absolute.control_value,
+        )
+
+    @property
+    def all_effects(self) -> tuple[Effect, Effect, Effect, Effect]:
+        """The absolute, relative and attributable effect and the total, in this order."""
+        return (self.absolute, self.relative, self.attributable, self.total)
+
     def sentence(self) -> str:
         """Say both effects, the p-value and what they allow to conclude."""
         effect = self.absolute
@@ -148,6 +202,19 @@ class Comparison(Result):
         }
         row |= {field: getattr(effect, field) for field in _FRAME_FIELDS}
         return row | {"reason": effect.reason}
+
+    def _derived(self, name: EffectName, *, method: str, reason: str) -> Effect:
+        """Give an effect that is not known, with the arms of this comparison."""
+        return unknown_effect(
+            name,
+            reason=reason,
+            method=method,
+            alpha=self.absolute.alpha,
+            n_treatment=self.absolute.n_treatment,
+            n_control=self.absolute.n_control,
+            treatment_value=self.absolute.treatment_value,
+            control_value=self.absolute.control_value,
+        )
 
     def _level(self, value: float) -> str:
         if self.scale == "share":
@@ -220,6 +287,48 @@ def unknown_effect(
     )
 
 
+def unknown_comparison(
+    *,
+    metric: str,
+    reason: str,
+    method: str,
+    alpha: float,
+    n_treatment: int,
+    n_control: int,
+    arms: tuple[str, str],
+    scale: Scale = "number",
+) -> Comparison:
+    """Give the comparison that the data do not support: both effects NaN, with the reason.
+
+    Examples
+    --------
+    >>> unknown = unknown_comparison(metric="margin", reason="no order has a cost", method="none",
+    ...                              alpha=0.05, n_treatment=9, n_control=3, arms=("a", "b"))
+    >>> print(unknown.sentence())
+    margin: cannot conclude, because no order has a cost.
+    """
+    names: tuple[EffectName, EffectName] = ("absolute", "relative")
+    absolute, relative = (
+        unknown_effect(
+            name,
+            reason=reason,
+            method=method,
+            alpha=alpha,
+            n_treatment=n_treatment,
+            n_control=n_control,
+        )
+        for name in names
+    )
+    return Comparison(
+        metric=metric,
+        variant=arms[0],
+        control=arms[1],
+        scale=scale,
+        absolute=absolute,
+        relative=relative,
+    )
+
+
 def size_reason(n_treatment: int, n_control: int, *, arms: tuple[str, str]) -> str:
     """Say which arm is too small to be compared; empty when both hold two units or more.
 
@@ -234,6 +343,13 @@ def size_reason(n_treatment: int, n_control: int, *, arms: tuple[str, str]) -> s
         if n == 1:
             return f"arm {arm} has one unit"
     return ""
+
+
+def _share_of_outcome(lift: float) -> float:
+    """Turn a relative lift into the share of the treated outcome that it makes up."""
+    if lift <= -1.0:
+        return -math.inf
+    return 1.0 if lift == math.inf else lift / (1.0 + lift)
 
 
 def _places(value: float) -> int:

@@ -12,8 +12,13 @@ import pandas as pd
 import pytest
 import shop_workbench as sw
 
-from crm_lab.experiments.analysis import ArmResult, ExperimentResult, analyze_arm
+from crm_lab.experiments.analysis import analyze_arm
+from crm_lab.experiments.audit import audit
+from crm_lab.experiments.estimators import RowEstimator
+from crm_lab.experiments.looks import current_look
+from crm_lab.experiments.outcomes import Outcomes
 from crm_lab.experiments.plan import Plan, resolve
+from crm_lab.experiments.results import ArmResult, ExperimentResult
 from crm_lab.experiments.spec import (
     ArmSpec,
     ControlGroupSpec,
@@ -33,8 +38,7 @@ PERMUTATIONS = 999
 
 @pytest.fixture(autouse=True)
 def _few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = functools.partial(analyze_arm, permutations=PERMUTATIONS)
-    monkeypatch.setattr("crm_lab.experiments.analysis.analyze_arm", few)
+    monkeypatch.setattr("crm_lab.experiments.estimators.PERMUTATIONS", PERMUTATIONS)
 
 
 @functools.cache
@@ -211,7 +215,15 @@ def test_control_customers_who_got_mail_light_the_contamination_light(
     send("few", controls[:5], "2024-05-02 12:00:00", "marketing")
     few = light_of(experiment.analyze(seed=7), "Contamination")
     assert few.tone == "unsure"
-    assert f"5 of {len(controls):,} control customers" in few.detail
+    audited = audit(
+        workbench.gateway,
+        f"experiment:{sw.NAME}",
+        starts_at=sw.STARTS_AT,
+        ends_at=sw.ENDS_AT,
+        exempt_classes=("transactional",),
+    )
+    assert audited.touched >= 5  # and whoever shares an address with one of them
+    assert f"{audited.touched} of {len(controls):,} control customers" in few.detail
     send("many", controls[: len(controls) // 10], "2024-05-02 12:00:00", "marketing")
     result = experiment.analyze(seed=7)
     assert light_of(result, "Contamination").tone == "bad"
@@ -277,8 +289,13 @@ def spend(rng: np.random.Generator, n: int, *, shift: float = 0.0) -> np.ndarray
 
 
 def analyzed(plan: Plan, frame: pd.DataFrame, **options: Any) -> ArmResult:
-    chosen = {"rng": np.random.default_rng(5), "permutations": PERMUTATIONS} | options
-    return analyze_arm(plan, frame, "a", **chosen)
+    complete = options.pop("is_complete", True)
+    look = current_look(plan, plan.ends_at if complete else plan.starts_at)
+    estimator = RowEstimator(
+        plan=plan, outcomes=Outcomes.from_frame(plan, frame), permutations=PERMUTATIONS
+    )
+    chosen = {"rng": np.random.default_rng(5), "look": look} | options
+    return analyze_arm(estimator, "a", **chosen)
 
 
 def test_the_result_does_not_depend_on_the_order_of_rows() -> None:
