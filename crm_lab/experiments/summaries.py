@@ -20,7 +20,6 @@ from crm_lab.experiments.outcomes import (
     NET,
     Window,
     covariates_for,
-    covariates_of,
     metric_span,
     wanted_measures,
 )
@@ -255,12 +254,12 @@ def open_summaries(reader: Reader, plan: Plan, window: Window, population: str) 
         )
     wanted, columns, reasons = summary_measures(plan, window)
     counts = reader.rows(customers_by_variant(population))
-    if any(row["units"] != row["customers"] for row in counts):
+    if any(row["drawn_with_others"] for row in counts):
         reasons = dict.fromkeys(plan.metrics, SUMMARY_CLUSTERS)
     relation = customer_measures(population, wanted, only_active=True)
     groups, counted = _needed(plan, columns)
     money = [item.column for item in wanted if item.measure in MONEY_MEASURES]
-    rows = reader.rows(power_sums(relation, groups, money=money, counted=counted))
+    rows = power_sums(reader, relation, groups, money=money, counted=counted)
     return SummaryEstimator(
         plan=plan,
         customers={str(row["variant"]): int(row["customers"]) for row in counts},
@@ -287,7 +286,9 @@ def summary_measures(
     columns = {name: used for name, used in columns.items() if name not in reasons}
     columns.setdefault("revenue_per_customer", ("revenue",))
     used = {column for parts in columns.values() for column in parts}
-    used |= {item.column for item in covariates_of(plan, window)}
+    used |= {"pre_revenue"}  # its balance is shown
+    for name in columns:
+        used |= set(covariates_for(plan, plan.metric(name)))
     return [item for item in wanted if item.column in used], columns, reasons
 
 
