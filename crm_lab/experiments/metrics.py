@@ -271,7 +271,7 @@ def metric_of(name: str, declared: Mapping[str, Any]) -> MetricSpec:
         f"there is no metric '{name}'",
         expected=f"one of {listing(known, limit=40)}",
         where=METRICS_FILE,
-        remedy="correct the name, or declare the metric there",
+        remedy=f"correct the name, or declare the metric in {METRICS_FILE}",
     )
 
 

@@ -6,6 +6,7 @@ questions that people ask next.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,8 +21,11 @@ from crm_lab.stats import (
     BayesianReading,
     Comparison,
     ComplierEffect,
+    ConfidenceSequence,
     Dilution,
+    Moments,
     complier_effect,
+    confidence_sequence,
     dilution,
     read_means,
     read_proportions,
@@ -44,12 +48,15 @@ class ArmReadings:
         What the difference would have been without touched controls; None where none was touched.
     bayesian : BayesianReading or None
         How likely the arm is better, with the prior named.
+    sequence : ConfidenceSequence or None
+        While the window is open: an interval that holds however often one looks.
     """
 
     arm: str
     complier: ComplierEffect | None
     diluted: Dilution | None
     bayesian: BayesianReading | None
+    sequence: ConfidenceSequence | None
 
 
 def read_arm(
@@ -91,12 +98,13 @@ def read_arm(
     if isinstance(estimator, RowEstimator):
         values = estimator.compared_values(plan.primary_metric, arm)
     if values is None or not isinstance(estimator, RowEstimator):
-        return ArmReadings(arm=arm, complier=None, diluted=diluted, bayesian=None)
+        return ArmReadings(arm=arm, complier=None, diluted=diluted, bayesian=None, sequence=None)
     return ArmReadings(
         arm=arm,
         complier=_complier(estimator, arm, values, reached, look=look, rng=rng),
         diluted=diluted,
         bayesian=_bayesian(plan, arm, values, look=look),
+        sequence=_sequence(plan, arm, values, look=look),
     )
 
 
@@ -124,6 +132,23 @@ def _complier(
         rng=rng,
         permutations=estimator.permutations,
         metric=estimator.plan.label(estimator.plan.primary_metric),
+        arms=(arm, CONTROL),
+    )
+
+
+def _sequence(plan: Plan, arm: str, values: Pair, *, look: Look) -> ConfidenceSequence | None:
+    """Judge an open window so that looking at it again costs nothing."""
+    if look.is_final or not look.share > 0:
+        return None
+    one, other = (Moments.from_array(part) for part in values)
+    error = math.sqrt(one.variance / one.n + other.variance / other.n) if min(one.n, other.n) else 0
+    if not error > 0:
+        return None
+    return confidence_sequence(
+        [(one, other)],
+        alpha=plan.alpha_per_arm,
+        planned_error=error / math.sqrt(min(look.share, 1.0)),  # values add up over the window
+        metric=plan.label(plan.primary_metric),
         arms=(arm, CONTROL),
     )
 

@@ -278,6 +278,26 @@ class ExperimentResult(Result):
                 )
         return pd.DataFrame(rows)
 
+    def readings_frame(self) -> pd.DataFrame:
+        """Give what the same data say otherwise, a sentence each: arm, question, answer."""
+        rows = []
+        for item in self.readings:
+            for question, reading in (
+                ("reached", item.complier),
+                ("diluted", item.diluted),
+                ("likely", item.bayesian),
+                ("any time", item.sequence),
+            ):
+                if reading is not None:
+                    rows.append(
+                        {
+                            "arm": item.arm,
+                            "question": wording.READING_QUESTIONS[question],
+                            "answer": reading.sentence(),
+                        }
+                    )
+        return pd.DataFrame(rows, columns=["arm", "question", "answer"])
+
     def guardrails_frame(self) -> pd.DataFrame:
         """Give every guardrail of every arm: level, limit, state; empty without guardrails."""
         return pd.DataFrame([item.row() for arm in self.arms for item in arm.guardrails])
@@ -403,6 +423,9 @@ def _readable(comparison: Comparison, plan: Plan) -> Mapping[str, str]:
         "arm": comparison.variant,
         "against": comparison.control,
         "metric": plan.label(comparison.metric),
+        "among": wording.AMONG_ALL
+        if plan.metric(comparison.metric.partition(",")[0]).is_randomised
+        else wording.AMONG_SOME,
         "value": level(effect.treatment_value),
         "control": level(effect.control_value),
         "difference": _effect_text(comparison, plan) if effect.is_known else effect.reason,

@@ -459,7 +459,15 @@ def _unknown_metrics(
     found = []
     for name in spec.metrics.names:
         try:
-            metric_of(name, declared)
+            metric = metric_of(name, declared)
+            if metric.kind == "quantile" and name not in spec.metrics.secondary:
+                found.append(
+                    Fault(
+                        found=f"'{name}' is a quantile among customers who bought",
+                        expected="a metric over everybody assigned; a quantile may be secondary",
+                        where=place(path, data, ("metrics",)),
+                    )
+                )
         except SpecError as problem:
             fault = problem.faults[0]
             found.append(

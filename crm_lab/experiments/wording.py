@@ -79,6 +79,14 @@ PLAN_GREEN = "registered before the first message, window complete"
 PLAN_CHANGED = "the file departs from the registered plan, which counts: {where}"
 PLAN_OPEN = "the window ends on {end}; orders are known until {known}"
 
+READING_QUESTIONS = {
+    "reached": "What did it do to those who were reached?",
+    "diluted": "What did controls who were reached all the same hide?",
+    "likely": "How likely is it better?",
+    "any time": "What holds, however often one looks?",
+}
+AMONG_ALL = "everybody assigned"
+AMONG_SOME = "those who bought or answered, who may differ between the arms"
 POINTS = "percentage points"
 GUARDRAIL_STATES = {"kept": "kept", "passed": "passed", "cannot tell": "cannot tell"}
 GUARDRAIL_LIMIT = "at most {limit}"

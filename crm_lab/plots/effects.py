@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from crm_lab.experiments.results import ExperimentResult
+from crm_lab.experiments.segments import SegmentReading
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 
 
@@ -50,24 +51,36 @@ def plot_effects(result: ExperimentResult, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_levels(result: ExperimentResult, *, ax: Axes | None = None) -> Axes:
-    """Draw revenue per customer by arm, the control group in grey.
+def plot_segments(reading: SegmentReading, *, ax: Axes | None = None) -> Axes:
+    """Draw the effect in each group: raw with a thin line, drawn to the common mean with a thick.
 
     Parameters
     ----------
-    result : ExperimentResult
-        The read-out.
+    reading : SegmentReading
+        The effect by segment.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes by default.
     """
+    frame = reading.to_frame()
     if ax is None:
-        _, ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
-    names = ["control", *(arm.arm for arm in result.arms)]
-    first = result.arms[0].primary.absolute
-    values = [first.control_value, *(arm.primary.absolute.treatment_value for arm in result.arms)]
-    colours = [CONTROL, *(TREATED[row % len(TREATED)] for row in range(len(result.arms)))]
-    ax.bar(names, np.asarray(values, dtype=float), color=colours, width=0.6)
-    ax.set_ylabel(f"{result.plan.primary_metric} ({result.plan.currency})")
-    ax.set_title("How much did a customer of each arm spend?", loc="left")
-    ax.spines[["top", "right"]].set_visible(False)
+        _, ax = plt.subplots(figsize=(7.2, 1.4 + 0.6 * len(frame)), layout="constrained")
+    factor = 100.0 if reading.scale == "share" else 1.0
+    ax.axvline(0, color=CONTROL, linewidth=2)
+    for row, item in enumerate(frame.to_dict("records")):
+        if not np.isfinite(item["estimate"]):
+            ax.text(0, row, f"  {item['reason']}", va="center", fontsize="small")
+            continue
+        ends = [factor * item["low"], factor * item["high"]]
+        ax.plot(ends, [row - 0.12] * 2, color=CONTROL, linewidth=1)
+        ax.plot(factor * item["estimate"], row - 0.12, "o", color=CONTROL, markersize=4)
+        ends = [factor * item["shrunken_low"], factor * item["shrunken_high"]]
+        ax.plot(ends, [row + 0.12] * 2, color=TREATED[0], linewidth=3)
+        ax.plot(factor * item["shrunken"], row + 0.12, "o", color=TREATED[0], markersize=7)
+    ax.set_yticks(range(len(frame)), list(frame["group"]))
+    ax.set_ylim(len(frame) - 0.4, -0.6)
+    unit = "percentage points" if reading.scale == "share" else reading.currency
+    ax.set_xlabel(f"difference per customer ({unit}); thin: by itself, thick: drawn to the mean")
+    ax.set_title(f"Does the effect of {reading.arm} differ by {reading.segment}?", loc="left")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
     return ax
