@@ -65,9 +65,9 @@ class Guardrail:
         return {
             "arm": self.arm,
             "guardrail": self.label,
+            "state": wording.GUARDRAIL_STATES[self.state],
             "level": level if np.isfinite(self.level) else effect.reason,
             "against": against,
-            "state": wording.GUARDRAIL_STATES[self.state],
         }
 
 

@@ -19,6 +19,7 @@ from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.readings import ArmReadings
 from crm_lab.experiments.segments import SegmentReading
+from crm_lab.experiments.spec import CONTROL
 from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
 ADJUSTED = "revenue_per_customer" + wording.ADJUSTED_SUFFIX
@@ -223,12 +224,14 @@ class ExperimentResult(Result):
     def evidence_frame(self) -> pd.DataFrame:
         """Give every metric of every arm as people read it."""
         adjusted = (formats.p_value(p) for p in self.holm)
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             [
                 {**_readable(comparison, self.plan), "p (Holm)": p}
                 for comparison, p in zip(self.every_comparison(), adjusted, strict=True)
             ]
         )
+        is_usual = (frame["against"] == CONTROL).all()
+        return frame.drop(columns="against") if is_usual else frame
 
     def every_comparison(self) -> tuple[Comparison, ...]:
         """Give every comparison of the read-out, in the order of the evidence."""
@@ -260,22 +263,14 @@ class ExperimentResult(Result):
     def four_numbers_frame(self) -> pd.DataFrame:
         """Give the four ways to say one effect, each with what it is a part of."""
         rows = []
-        for arm in self.arms:
-            known = arm.primary
-            for name, effect in (
-                ("absolute", known.absolute),
-                ("relative", known.relative),
-                ("attributable", known.attributable),
-                ("total", known.total),
-            ):
-                rows.append(
-                    {
-                        "arm": arm.arm,
-                        "number": wording.EFFECT_NAMES[name],
-                        "value": self._effect_words(known, effect),
-                        "of what": wording.EFFECT_MEANINGS[name],
-                    }
-                )
+        for at, name in enumerate(wording.EFFECT_NAMES):
+            row = {
+                "number": wording.EFFECT_NAMES[name],
+                "what it is": wording.EFFECT_MEANINGS[name],
+            }
+            for arm in self.arms:
+                row[arm.arm] = self._effect_words(arm.primary, arm.primary.all_effects[at])
+            rows.append(row)
         return pd.DataFrame(rows)
 
     def readings_frame(self) -> pd.DataFrame:
@@ -422,10 +417,7 @@ def _readable(comparison: Comparison, plan: Plan) -> Mapping[str, str]:
     return {
         "arm": comparison.variant,
         "against": comparison.control,
-        "metric": plan.label(comparison.metric),
-        "among": wording.AMONG_ALL
-        if plan.metric(comparison.metric.partition(",")[0]).is_randomised
-        else wording.AMONG_SOME,
+        "metric": _metric_words(comparison.metric, plan),
         "value": level(effect.treatment_value),
         "control": level(effect.control_value),
         "difference": _effect_text(comparison, plan) if effect.is_known else effect.reason,
@@ -434,6 +426,12 @@ def _readable(comparison: Comparison, plan: Plan) -> Mapping[str, str]:
         else relative.reason,
         "p": formats.p_value(effect.p_value),
     }
+
+
+def _metric_words(metric: str, plan: Plan) -> str:
+    """Write a metric, and among whom it is taken where that is not everybody assigned."""
+    is_everybody = plan.metric(metric.partition(",")[0]).is_randomised
+    return plan.label(metric) + ("" if is_everybody else wording.AMONG_SOME)
 
 
 def _effect_text(comparison: Comparison, plan: Plan) -> str:

@@ -57,6 +57,16 @@ class SegmentReading(Result):
     pooled: PooledEffects
 
     @property
+    def label(self) -> str:
+        """The segment, as people call it."""
+        return wording.SEGMENT_LABELS.get(self.segment, self.segment)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether at least two groups have an effect of their own."""
+        return sum(item.absolute.is_known for item in self.comparisons) > 1
+
+    @property
     def differs(self) -> bool:
         """Whether the effect certainly is not the same in every group."""
         return bool(self.pooled.heterogeneity_p <= self.pooled.alpha)
@@ -66,11 +76,11 @@ class SegmentReading(Result):
         known = [item for item in self.comparisons if item.absolute.is_known]
         words = {
             "arm": self.arm,
-            "segment": wording.SEGMENT_LABELS.get(self.segment, self.segment),
+            "segment": self.label,
             "p": formats.p_value(self.pooled.heterogeneity_p),
             "groups": str(len(known)),
         }
-        if len(known) < 2:
+        if not self.is_readable:
             return wording.SEGMENTS_FEW.format(**words)
         first = wording.SEGMENTS_DIFFER if self.differs else wording.SEGMENTS_ALIKE
         certain = [

@@ -85,8 +85,7 @@ READING_QUESTIONS = {
     "likely": "How likely is it better?",
     "any time": "What holds, however often one looks?",
 }
-AMONG_ALL = "everybody assigned"
-AMONG_SOME = "those who bought or answered, who may differ between the arms"
+AMONG_SOME = " (among those who bought or answered, who may differ between the arms)"
 POINTS = "percentage points"
 GUARDRAIL_STATES = {"kept": "kept", "passed": "passed", "cannot tell": "cannot tell"}
 GUARDRAIL_LIMIT = "at most {limit}"

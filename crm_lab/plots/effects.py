@@ -62,14 +62,12 @@ def plot_segments(reading: SegmentReading, *, ax: Axes | None = None) -> Axes:
         Where to draw; new axes by default.
     """
     frame = reading.to_frame()
+    frame = frame[np.isfinite(frame["estimate"])]
     if ax is None:
         _, ax = plt.subplots(figsize=(7.2, 1.4 + 0.6 * len(frame)), layout="constrained")
     factor = 100.0 if reading.scale == "share" else 1.0
     ax.axvline(0, color=CONTROL, linewidth=2)
     for row, item in enumerate(frame.to_dict("records")):
-        if not np.isfinite(item["estimate"]):
-            ax.text(0, row, f"  {item['reason']}", va="center", fontsize="small")
-            continue
         ends = [factor * item["low"], factor * item["high"]]
         ax.plot(ends, [row - 0.12] * 2, color=CONTROL, linewidth=1)
         ax.plot(factor * item["estimate"], row - 0.12, "o", color=CONTROL, markersize=4)
@@ -80,7 +78,7 @@ def plot_segments(reading: SegmentReading, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(frame) - 0.4, -0.6)
     unit = "percentage points" if reading.scale == "share" else reading.currency
     ax.set_xlabel(f"difference per customer ({unit}); thin: by itself, thick: drawn to the mean")
-    ax.set_title(f"Does the effect of {reading.arm} differ by {reading.segment}?", loc="left")
+    ax.set_title(f"Does the effect of {reading.arm} differ by {reading.label}?", loc="left")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return ax

@@ -9,6 +9,12 @@ from crm_lab.stats.bayes import read_means, read_proportions
 from crm_lab.stats.bayesian_reading import BayesianReading
 from crm_lab.stats.clusters import compare_clustered_means
 from crm_lab.stats.compliance import ComplierEffect, complier_effect
+from crm_lab.stats.confidence_sequences import (
+    ConfidenceSequence,
+    SequenceLook,
+    confidence_sequence,
+    sequence_quantile,
+)
 from crm_lab.stats.contamination import Dilution, dilution
 from crm_lab.stats.design_factors import (
     DesignFactors,
@@ -41,7 +47,7 @@ from crm_lab.stats.proportions import (
     proportion_interval,
     score_statistic,
 )
-from crm_lab.stats.quantiles import compare_quantiles
+from crm_lab.stats.quantiles import compare_quantiles, quantile_interval
 from crm_lab.stats.ratios import (
     RatioEstimate,
     compare_ratio_moments,
@@ -56,6 +62,11 @@ from crm_lab.stats.stratified import (
     adjust_by_strata,
     compare_stratified_means,
 )
+from crm_lab.stats.survival_comparison import (
+    ShareByTime,
+    SurvivalComparison,
+    compare_survival,
+)
 
 __all__ = [
     "AdjustedMoments",
@@ -64,6 +75,7 @@ __all__ = [
     "Boundary",
     "Comparison",
     "ComplierEffect",
+    "ConfidenceSequence",
     "DesignFactors",
     "DetectableEffect",
     "Dilution",
@@ -78,9 +90,12 @@ __all__ = [
     "RatioEstimate",
     "RequiredSize",
     "SampleRatio",
+    "SequenceLook",
     "SequentialPlan",
+    "ShareByTime",
     "SimulatedPower",
     "StratifiedComparison",
+    "SurvivalComparison",
     "adjust_by_strata",
     "adjust_p_values",
     "cluster_sizes",
@@ -93,7 +108,9 @@ __all__ = [
     "compare_ratio_moments",
     "compare_ratios",
     "compare_stratified_means",
+    "compare_survival",
     "complier_effect",
+    "confidence_sequence",
     "cuped",
     "cuped_products",
     "cuped_theta",
@@ -112,6 +129,7 @@ __all__ = [
     "power_mean",
     "power_proportion",
     "proportion_interval",
+    "quantile_interval",
     "ratio_estimate",
     "ratio_variance",
     "read_means",
@@ -119,6 +137,7 @@ __all__ = [
     "required_total",
     "sample_ratio_test",
     "score_statistic",
+    "sequence_quantile",
     "simulate_power",
     "size_reason",
     "unknown_comparison",

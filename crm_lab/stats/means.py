@@ -248,13 +248,13 @@ def _permutation_method(permutations: int) -> str:
     )
 
 
-def _unknown(pair: _Pair, method: str) -> Comparison:
+def _unknown(pair: _Pair, method: str, *, reason: str = "") -> Comparison:
     """Both effects NaN, with the reason and whatever arm means exist."""
 
     def effect(name: str) -> Effect:
         return unknown_effect(
             "absolute" if name == "absolute" else "relative",
-            reason=pair.reason,
+            reason=reason or pair.reason,
             method=method,
             alpha=pair.alpha,
             n_treatment=pair.treatment.n,
