@@ -1,24 +1,28 @@
 """The main job from end to end, on real data that packages carry, step by step.
 
-Each step is a command that anybody could type; the demonstration types them. Two bases are used:
+Each step is a command that anybody could type; the demonstration types them. Three bases are used:
 a grocery chain (Complete Journey) for the control group and a campaign whose effects are planted
-and known, and a music shop (CDNOW) for lifetime value and for the A/A calibration.
+and known, a music shop (CDNOW) for lifetime value and for the A/A calibration, and an invented
+online school for forms, deals and who comes back.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from crm_lab import datasets
 from crm_lab.errors import CrmLabError, SettingsError
 from crm_lab.settings import SETTINGS_FILE, load_settings
+from crm_lab.simulation.school import make_school, with_campaign, write_school
 from crm_lab.starter import DELIVERIES_MAP
+from crm_lab.workbench import open_workbench
 
 CAMPAIGN = "november-mailing"
 STARTS_ON = date(2017, 11, 1)
@@ -29,6 +33,11 @@ JOURNEY_GATEWAY = "data/gateway"
 CDNOW = "cdnow"
 CDNOW_GATEWAY = "data/cdnow"
 SHOP = "data/shop"
+SCHOOL, SCHOOL_GATEWAY, REACTIVATION = "school", "data/school", "reactivation"
+SCHOOL_STARTS_ON, SCHOOL_ENDS_ON = date(2026, 8, 3), date(2026, 8, 30)
+SCHOOL_PEOPLE, SCHOOL_DAYS, SCHOOL_SEED = 6_000, 241, 7
+SCHOOL_EFFECTS = {"chat": 0.06, "letter": 0.0}
+SCHOOL_CHANNELS = {"chat": "messenger", "letter": "email"}
 EFFECTS = {"reminder": 0.4, "newsletter": 0.02}
 """Planted: the first can be seen with a base of this size, the second cannot."""
 
@@ -65,7 +74,14 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
             remedy="run it in the checkout of crm-lab, or set is_demonstration: true in a folder"
             " made for it",
         )
-    for name in (JOURNEY_GATEWAY, CDNOW_GATEWAY, SHOP, f"lists/{CAMPAIGN}", f"results/{CAMPAIGN}"):
+    for name in (
+        JOURNEY_GATEWAY,
+        CDNOW_GATEWAY,
+        SCHOOL_GATEWAY,
+        SHOP,
+        f"lists/{CAMPAIGN}",
+        f"results/{CAMPAIGN}",
+    ):
         shutil.rmtree(settings.folder / name, ignore_errors=True)
     out.rule("1  Two companies deliver their files")
     shop, music = settings.folder / SHOP, settings.folder / SHOP / "cdnow"
@@ -118,7 +134,9 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("experiment", "analyze", CAMPAIGN)
     decided = ("--by", "Head of CRM", "--note", "reminder only; look again in February")
     step("experiment", "decide", CAMPAIGN, "ship", *decided, "--as-of", DAY_AFTER)
-    out.rule("7  Publish")
+    out.rule("7  An online school, invented, with its forms and deals")
+    _school(settings.folder / SHOP / SCHOOL, step, short)
+    out.rule("8  Publish")
     step("report", "run", "customer_base")
     step("report", "run", "control_group")
     for name, size in (("a shop of 3,000", "3000"), ("a base of a million", "1000000")):
@@ -131,6 +149,33 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     title = ("--title", "Two mailings in November (effects planted)")
     step("report", "run", "campaign_experiment", *title, "-p", "experiment", CAMPAIGN)
     step("report", "run", "ltv_forecast", "--gateway", CDNOW, "-p", "calibration_end", "1997-09-30")
+    title = ("--title", "From the first form to a deal (invented school)")
+    step("report", "run", "funnel", "--gateway", SCHOOL, *title, "-p", "experiment", REACTIVATION)
     index = settings.reports_folder / "index.html"
     out.rule("Done")
     out.print(f"Open [bold]{index}[/bold] in a browser.", soft_wrap=True)
+
+
+def _school(folder: Path, step: Callable[..., None], short: Callable[[Path], str]) -> None:
+    """Load the school's files, draw its campaign, and load what came of it."""
+    workbench = open_workbench(gateway=SCHOOL)
+    start = workbench.day_start(SCHOOL_STARTS_ON)
+    end = workbench.day_start(SCHOOL_ENDS_ON + timedelta(days=1))
+    school = make_school(SCHOOL_PEOPLE, rng=np.random.default_rng(SCHOOL_SEED), days=SCHOOL_DAYS)
+    for map_path, file in write_school(school.until(start), folder):
+        step("import", short(map_path), short(file), "--gateway", SCHOOL)
+    drawn = ("--gateway", SCHOOL, "--as-of", SCHOOL_STARTS_ON.isoformat())
+    step("control-group", "draw", "--yes", *drawn)
+    step("experiment", "assign", REACTIVATION, *drawn)
+    members = open_workbench(gateway=SCHOOL).funnels().members(REACTIVATION)
+    after = with_campaign(
+        school,
+        dict(zip(members["customer_id"], members["variant"], strict=True)),
+        effects=SCHOOL_EFFECTS,
+        channels=SCHOOL_CHANNELS,
+        starts_at=start,
+        ends_at=end,
+        rng=np.random.default_rng(SCHOOL_SEED + 1),
+    )
+    for map_path, file in write_school(after, folder, name="_later"):
+        step("import", short(map_path), short(file), "--gateway", SCHOOL)

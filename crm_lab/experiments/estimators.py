@@ -302,10 +302,30 @@ class RowEstimator:
         They are adjusted where the plan adjusts, 0 or 1 for a share, and missing for metrics that
         are no mean over everybody assigned.
         """
+        return self._compared(metric, self.outcomes.of(arm), self.outcomes.of(CONTROL))
+
+    def pooled_error(
+        self, metric: str, is_treated: pd.Series[bool], is_control: pd.Series[bool]
+    ) -> float:
+        """Give the standard error of a difference from the spread of both sides together.
+
+        For pooling many effects: a small control that misses the rare large values has too small a
+        spread of its own. NaN for metrics that are no mean over everybody assigned.
+        """
+        rows = self.outcomes.frame
+        values = self._compared(metric, rows[is_treated], rows[is_control])
+        if values is None or min(part.size for part in values) < 2:
+            return float("nan")
+        centred = np.concatenate([part - part.mean() for part in values])
+        variance = float(np.square(centred).sum()) / (centred.size - 2)
+        return float(np.sqrt(variance * sum(1 / part.size for part in values)))
+
+    def _compared(
+        self, metric: str, one: pd.DataFrame, other: pd.DataFrame
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         spec = self.plan.metric(metric)
         if spec.kind not in ("mean", "share", "days_to_first") or metric in self.outcomes.reasons:
             return None
-        one, other = self.outcomes.of(arm), self.outcomes.of(CONTROL)
         columns = self.outcomes.columns[metric]
         if spec.kind == "share":
             has = [(part[columns[0]] > 0).to_numpy(dtype=float) for part in (one, other)]
