@@ -178,6 +178,11 @@ def analyze(name: str, seed: int, gateway: str | None) -> None:
     result = opened(gateway).experiment(name).analyze(seed=seed)
     show(result)
     show_frame(result.evidence_frame(), title="Evidence")
+    show_frame(result.four_numbers_frame(), title="One effect, four numbers")
+    if len(result.guardrails_frame()):
+        show_frame(result.guardrails_frame(), title="Guardrails")
+    for reading in result.segments:
+        show(reading)
     show_frame(result.lights_frame(), title="Can it be trusted?")
 
 
