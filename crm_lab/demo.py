@@ -148,6 +148,7 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("report", "run", "aa_calibration", "--gateway", CDNOW, *music_title, *music_window)
     title = ("--title", "Two mailings in November (effects planted)")
     step("report", "run", "campaign_experiment", *title, "-p", "experiment", CAMPAIGN)
+    step("report", "run", "crm_effect", "-p", "margin_share", "0.25")
     step("report", "run", "ltv_forecast", "--gateway", CDNOW, "-p", "calibration_end", "1997-09-30")
     title = ("--title", "From the first form to a deal (invented school)")
     step("report", "run", "funnel", "--gateway", SCHOOL, *title, "-p", "experiment", REACTIVATION)

@@ -11,12 +11,14 @@ from datetime import datetime
 from typing import Literal
 
 from crm_lab.errors import LedgerError
-from crm_lab.experiments.spec import ControlGroupSpec
+from crm_lab.experiments.spec import ControlGroupSpec, StableSpec
 from crm_lab.gateway import Entry, Gateway
 
 RULE_TEXT = "floor(first 8 hex digits of sha256(salt:unit_id) * 10000 / 2**32)"
 RULE_KEYS = ("share", "salt", "channel", "unit", "strata")
 """What makes an epoch; a change of any of them opens a new one."""
+DEFAULT_STABLE = StableSpec()
+"""The rule of epochs whose file, or whose time, named none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,9 @@ class Epoch:
         How the first draw was made: hash, stratum, or upload.
     attempts : int
         How many salts were tried until the groups were alike (1: no rerandomisation).
+    stable_weeks, stable_minimum : int, float
+        When the gain of all contact together is called stable (see `StableSpec`); of epochs that
+        were opened before there was such a rule, the default.
     """
 
     epoch_id: str
@@ -60,6 +65,8 @@ class Epoch:
     closed_at: datetime | None = None
     draw: str = "hash"
     attempts: int = 1
+    stable_weeks: int = DEFAULT_STABLE.weeks
+    stable_minimum: float = DEFAULT_STABLE.minimum
 
     @property
     def scope(self) -> str:
@@ -85,6 +92,7 @@ class Epoch:
             "exempt_classes": list(self.exempt_classes),
             "draw": self.draw,
             "attempts": self.attempts,
+            "stable": {"weeks": self.stable_weeks, "minimum": self.stable_minimum},
             "rule": RULE_TEXT,
         }
 
@@ -155,6 +163,8 @@ def next_epoch(
         planned_horizon_days=spec.planned_horizon_days,
         exempt_classes=spec.exempt_classes,
         draw=draw if draw != "hash" else ("stratum" if spec.strata else "hash"),
+        stable_weeks=spec.stable.weeks,
+        stable_minimum=spec.stable.minimum,
     )
 
 
@@ -169,6 +179,7 @@ def changed_rule(epoch: Epoch, spec: ControlGroupSpec) -> list[str]:
 
 def _from_entry(entry: Entry) -> Epoch:
     payload = entry.payload
+    stable = payload.get("stable", {})
     return Epoch(
         epoch_id=entry.subject,
         name=str(payload["name"]),
@@ -182,4 +193,6 @@ def _from_entry(entry: Entry) -> Epoch:
         exempt_classes=tuple(payload["exempt_classes"]),
         draw=str(payload["draw"]),
         attempts=int(payload["attempts"]),
+        stable_weeks=int(stable.get("weeks", DEFAULT_STABLE.weeks)),
+        stable_minimum=float(stable.get("minimum", DEFAULT_STABLE.minimum)),
     )

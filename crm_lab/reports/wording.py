@@ -44,6 +44,18 @@ VERDICTS: dict[str, VerdictLook] = {
     "stop": VerdictLook(word="Stop", glyph="✕", tone="bad"),
     "continue": VerdictLook(word="Continue", glyph="→", tone="wait"),
     "cannot conclude": VerdictLook(word="Cannot conclude", glyph="?", tone="unsure"),
+    "not decided yet": VerdictLook(word="Not decided yet", glyph="→", tone="wait"),
+    "crm pays for itself": VerdictLook(word="CRM pays for itself", glyph="✓", tone="good"),
+    "crm brings more sales": VerdictLook(word="CRM brings more sales", glyph="✓", tone="good"),
+    "crm brings more sales; whether it pays for itself cannot be told": VerdictLook(
+        word="CRM brings more sales; whether it pays for itself cannot be told",
+        glyph="?",
+        tone="unsure",
+    ),
+    "crm does not pay for itself": VerdictLook(
+        word="CRM does not pay for itself", glyph="✕", tone="bad"
+    ),
+    "crm costs sales": VerdictLook(word="CRM costs sales", glyph="✕", tone="bad"),
     "enough": VerdictLook(word="It can see enough", glyph="✓", tone="good"),
     "only large effects": VerdictLook(word="It sees only large effects", glyph="!", tone="unsure"),
     "hopeless": VerdictLook(word="Hopeless like this", glyph="!", tone="unsure"),

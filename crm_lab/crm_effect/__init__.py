@@ -1,0 +1,1 @@
+"""What CRM as a whole brings: everybody against the control group, week by week, and the money."""

@@ -1,0 +1,392 @@
+"""What the gain of all contact together is in money: gross, net of costs, of the company."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+import pandas as pd
+
+from crm_lab import formats
+from crm_lab.cards import Result
+from crm_lab.crm_effect import curve_wording as wording
+from crm_lab.crm_effect.curve_results import CurveVerdict
+from crm_lab.experiments.results import Money
+
+DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostLine:
+    """One kind of cost in the window.
+
+    Attributes
+    ----------
+    kind : str
+        As in the table of cost entries, or ``fixed``.
+    amount : float
+        In the company's currency.
+    source : str
+        Cost entries or registered plans.
+    is_counted : bool
+        Whether it is taken off.
+    note : str
+        Why it is not.
+    """
+
+    kind: str
+    amount: float
+    source: str
+    is_counted: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Economics(Result):
+    """The gain of all contact together in money: gross, net of costs, as a share of the company.
+
+    Attributes
+    ----------
+    verdict : str
+        What a page says first: whether CRM pays for itself, or what else can be said.
+    effect : {"gain", "loss", "not yet", "cannot conclude"}
+        Of the comparison with the control group.
+    label : {"randomised", "observational"}
+        Where the difference comes from.
+    broken : tuple of str
+        Checks that failed.
+    reason : str
+        Why there is no estimate; empty where there is one.
+    weeks, planned_weeks : int
+        Weeks that are counted, and those that were planned.
+    starts_on, ends_on, decided_after : datetime.date
+        First and last day that count, last planned day.
+    treated, controls : int
+        Customers of each group.
+    revenue : Money
+        Incremental revenue of the treated.
+    margin : Money or None
+        Incremental margin of the treated; None where margin is not known.
+    margin_note : str
+        Where margin comes from, or why it is not known.
+    costs : tuple of CostLine
+        What was spent.
+    messages, uncosted_messages : int
+        Marketing messages of the window, and those of which no cost is known.
+    holdout : Money
+        What the control group would have brought; margin where known, else revenue.
+    net : Money or None
+        Incremental margin less costs and holding out; None where margin or costs are not known.
+    roi : Money or None
+        ``net`` divided by the costs; None where it cannot be said.
+    company_revenue, known_revenue : float
+        Revenue of the whole company in the window, and the part of it that came from the customers
+        of the first draw.
+    share : Money
+        Incremental revenue as a part of the company's revenue; NaN where it sold nothing.
+    alpha : float
+        Error level of each interval.
+    detectable : float
+        Relative change of revenue that would have shown; NaN where it cannot be said.
+    goal : float or None
+        More revenue a year that the sales plan asks for.
+    currency : str
+        Currency of every amount.
+    """
+
+    title: ClassVar[str] = "What CRM brings"
+    plotter: ClassVar[str] = "crm_lab.plots.curve:plot_money"
+
+    verdict: str
+    effect: CurveVerdict
+    label: str
+    broken: tuple[str, ...]
+    reason: str
+    weeks: int
+    planned_weeks: int
+    starts_on: date
+    ends_on: date
+    decided_after: date
+    treated: int
+    controls: int
+    revenue: Money
+    margin: Money | None
+    margin_note: str
+    costs: tuple[CostLine, ...]
+    messages: int
+    uncosted_messages: int
+    holdout: Money
+    net: Money | None
+    roi: Money | None
+    company_revenue: float
+    known_revenue: float
+    share: Money
+    alpha: float
+    detectable: float
+    goal: float | None
+    currency: str
+
+    @property
+    def outlay(self) -> float:
+        """Costs that are taken off."""
+        return sum(line.amount for line in self.costs if line.is_counted)
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether anything is known that was spent."""
+        return any(line.is_counted for line in self.costs)
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether the interval supports a projection to a year."""
+        return self.effect == "gain" and self.label == wording.RANDOMISED and not self.broken
+
+    @property
+    def per_year(self) -> float:
+        """How many such windows a year has."""
+        return DAYS_PER_YEAR / (7 * self.weeks) if self.weeks else math.nan
+
+    def number(self) -> str:
+        """Give the one number with its interval: net, else margin, else revenue."""
+        name, money = self._headline()
+        if self.broken or not math.isfinite(money.estimate):
+            return ""
+        return f"{name}: {self._money(money)}"
+
+    def sentence(self) -> str:
+        """Say whether it pays, what it brought, what it cost, and what is not known."""
+        if self.broken:
+            checks = ", ".join(self.broken)
+            return f"{self.verdict}. {wording.MONEY_BROKEN.format(checks=checks)}"
+        if not math.isfinite(self.revenue.estimate):
+            return f"{self.verdict}. {self._no_estimate()}"
+        parts = [f"{self.verdict}.", self._gain()]
+        if self.net is not None:
+            parts.append(
+                wording.NET_LEFT.format(
+                    outlay=formats.money(self.outlay, self.currency),
+                    holdout=self._money(self.holdout, signed=False),
+                    net=self._money(self.net),
+                )
+            )
+        if self.margin is None:
+            parts.append(wording.NO_MARGIN.format(note=self.margin_note))
+        if not self.has_costs:
+            parts.append(wording.NO_COSTS)
+        if self.uncosted_messages and self.net is not None:
+            parts.append(wording.NET_PARTIAL.format(messages=f"{self.uncosted_messages:,}"))
+        return " ".join(parts)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per amount: name, estimate, ends, formula."""
+        return pd.DataFrame(
+            [
+                {"what": what, "estimate": m.estimate, "low": m.low, "high": m.high, "how": how}
+                for what, m, how in self._amounts()
+            ]
+        )
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the short table of the card: amounts with their intervals."""
+        evidence = wording.EVIDENCE.format(label=self.label, controls=f"{self.controls:,}")
+        last = pd.DataFrame([{"what": wording.ROW_EVIDENCE, "amount": evidence}])
+        return pd.concat([self.money_frame()[["what", "amount"]], last], ignore_index=True)
+
+    def money_frame(self) -> pd.DataFrame:
+        """Give the calculation from revenue to net, each line with its formula."""
+        rows = [
+            {"what": what, "amount": self._shown(what, money), "how": how}
+            for what, money, how in self._amounts()
+        ]
+        return pd.DataFrame(rows)
+
+    def aside_frame(self) -> pd.DataFrame:
+        """Give the costs that are known and not taken off, with the reason."""
+        return pd.DataFrame(
+            [
+                {
+                    "cost": wording.KIND_LABELS[line.kind],
+                    "amount": formats.money(line.amount, self.currency),
+                    "why it is not taken off": line.note,
+                }
+                for line in self.costs
+                if not line.is_counted
+            ],
+            columns=["cost", "amount", "why it is not taken off"],
+        )
+
+    def projection_sentence(self) -> str:
+        """Say what it is a year for the company, or why nothing is projected."""
+        if not self.is_projected:
+            return wording.NO_PROJECTION["cannot conclude" if self.broken else self.effect]
+        net = ""
+        if self.net is not None:
+            is_clear = self.net.low > 0 or self.net.high < 0
+            net = (
+                wording.PROJECTION_NET.format(net=self._money(self._yearly(self.net)))
+                if is_clear
+                else wording.PROJECTION_NET_OPEN
+            )
+        return wording.PROJECTION.format(
+            weeks=self.weeks,
+            revenue=self._money(self._yearly(self.revenue)),
+            share=self._percent(self.share),
+            contribution=net,
+        )
+
+    def base_sentence(self) -> str:
+        """Say how much of the company's revenue CRM can move at all."""
+        known = self.known_revenue / self.company_revenue if self.company_revenue > 0 else math.nan
+        return wording.BASE_NOTE.format(share=formats.percent(known))
+
+    def goal_sentence(self) -> str:
+        """Say whether the sales plan can be met from customers who are known; empty without one."""
+        if self.goal is None:
+            return ""
+        goal = formats.money(self.goal, self.currency)
+        if not self.is_projected:
+            return wording.GOAL_OPEN.format(goal=goal)
+        yearly = self._yearly(self.revenue)
+        if self.goal <= yearly.high:
+            return wording.GOAL_WITHIN.format(goal=goal, revenue=self._money(yearly))
+        places = min(formats.decimals_for(yearly.low, yearly.high), 0)
+        return wording.GOAL_BEYOND.format(
+            goal=goal,
+            most=formats.money(yearly.high, self.currency, decimals=places),
+            rest=formats.money(self.goal - yearly.high, self.currency, decimals=places),
+            channels=formats.listing(wording.ACQUISITION_CHANNELS),
+        )
+
+    def _headline(self) -> tuple[str, Money]:
+        name, money = wording.ROW_REVENUE, self.revenue
+        if self.net is not None:
+            partial = self.uncosted_messages > 0
+            name, money = wording.ROW_NET_PARTIAL if partial else wording.ROW_NET, self.net
+        elif self.margin is not None:
+            name, money = wording.ROW_MARGIN, self.margin
+        so_far = wording.SO_FAR if self.weeks < self.planned_weeks else ""
+        said = wording.IN_WEEKS.format(name=name.capitalize(), weeks=self.weeks, so_far=so_far)
+        return said, money
+
+    def _gain(self) -> str:
+        metric = "margin" if self.margin is not None else "revenue"
+        money = self.margin or self.revenue
+        words = {
+            "weeks": self.weeks,
+            "treated": f"{self.treated:,}",
+            "total": self._money(money),
+            "metric": metric,
+            "planned": self.planned_weeks,
+            "controls": f"{self.controls:,}",
+            "detectable": formats.percent(self.detectable, decimals=0, signed=True),
+            "end": f"{self.decided_after:%Y-%m-%d}",
+        }
+        template = wording.MONEY_UNSURE
+        if money.low > 0:
+            template = wording.MONEY_GAIN
+        elif money.high < 0:
+            template = wording.MONEY_LOSS
+        said = template.format(**words)
+        if self.weeks >= self.planned_weeks:
+            return said
+        return wording.MONEY_INTERIM.format(**words) + said[:1].lower() + said[1:]
+
+    def _no_estimate(self) -> str:
+        return wording.NO_ESTIMATE.format(reason=self.reason)
+
+    def _amounts(self) -> list[tuple[str, Money, str]]:
+        """Name, amount and formula of every line; NaN where it is not known."""
+        treated, controls = f"{self.treated:,}", f"{self.controls:,}"
+        nothing = Money(estimate=math.nan, low=math.nan, high=math.nan)
+        each = times(self.revenue, 1 / self.treated if self.treated else math.nan)
+        rows = [
+            (wording.ROW_EACH, each, wording.FORMULA_EACH),
+            (wording.ROW_REVENUE, self.revenue, wording.FORMULA_REVENUE.format(treated=treated)),
+            (
+                wording.ROW_MARGIN,
+                self.margin or nothing,
+                wording.FORMULA_MARGIN.format(treated=treated, note=self.margin_note),
+            ),
+        ]
+        dates = {"start": f"{self.starts_on:%Y-%m-%d}", "end": f"{self.ends_on:%Y-%m-%d}"}
+        rows += [
+            (
+                wording.ROW_COST.format(kind=wording.KIND_LABELS[line.kind]),
+                Money(estimate=line.amount, low=line.amount, high=line.amount),
+                wording.FORMULA_COST.format(source=line.source, **dates),
+            )
+            for line in self.costs
+            if line.is_counted
+        ]
+        if not self.has_costs:
+            rows.append((wording.ROW_NO_COST, nothing, wording.FORMULA_NO_COST))
+        return [
+            *rows,
+            (
+                wording.ROW_HOLDOUT,
+                self.holdout if self.margin is not None else nothing,
+                wording.FORMULA_HOLDOUT.format(controls=controls),
+            ),
+            (
+                wording.ROW_NET_PARTIAL if self.uncosted_messages else wording.ROW_NET,
+                self.net or nothing,
+                wording.FORMULA_NET,
+            ),
+            (wording.ROW_ROI, self.roi or nothing, wording.FORMULA_ROI),
+            (wording.ROW_SHARE, self.share, wording.FORMULA_SHARE),
+        ]
+
+    def _shown(self, what: str, money: Money) -> str:
+        if math.isnan(money.estimate):
+            return self._why_unknown(what)
+        if what in (wording.ROW_ROI, wording.ROW_SHARE):
+            return self._percent(money)
+        if money.low == money.high:
+            return formats.money(money.estimate, self.currency)
+        return self._money(money, signed=what != wording.ROW_HOLDOUT)
+
+    def _why_unknown(self, what: str) -> str:
+        if what == wording.ROW_SHARE and not self.company_revenue > 0:
+            return wording.UNKNOWN_SHARE
+        if what == wording.ROW_NO_COST:
+            return wording.UNKNOWN_COSTS
+        if not math.isfinite(self.revenue.estimate):
+            return self._no_estimate()
+        if self.margin is None:
+            return wording.UNKNOWN_MARGIN
+        return wording.UNKNOWN_ROI if self.net is not None else wording.UNKNOWN_COSTS
+
+    def _yearly(self, money: Money) -> Money:
+        return times(money, self.per_year)
+
+    def _money(self, money: Money, *, signed: bool = True) -> str:
+        text = formats.money_interval(money.estimate, money.low, money.high, self.currency)
+        return text if signed else text.removeprefix("+")
+
+    def _percent(self, share: Money) -> str:
+        return formats.percent_interval(share.estimate, share.low, share.high).removeprefix("+")
+
+
+def times(money: Money, factor: float) -> Money:
+    """Multiply an amount and its interval; a negative factor turns the ends around.
+
+    Examples
+    --------
+    >>> times(Money(estimate=2.0, low=1.0, high=4.0), -1.0)
+    Money(estimate=-2.0, low=-4.0, high=-1.0)
+    """
+    ends = sorted((money.low * factor, money.high * factor))
+    return Money(estimate=money.estimate * factor, low=ends[0], high=ends[1])
+
+
+def plus(money: Money, amount: float) -> Money:
+    """Add a known amount to an estimate and to both ends of its interval.
+
+    Examples
+    --------
+    >>> plus(Money(estimate=2.0, low=1.0, high=4.0), -3.0)
+    Money(estimate=-1.0, low=-2.0, high=1.0)
+    """
+    return Money(estimate=money.estimate + amount, low=money.low + amount, high=money.high + amount)
