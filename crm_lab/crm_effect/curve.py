@@ -38,7 +38,7 @@ from crm_lab.experiments.epochs import Epoch
 from crm_lab.experiments.lights import GOOD_POWER, contamination_light, light, ratio_light
 from crm_lab.experiments.results import Light
 from crm_lab.experiments.spec import CONTROL, ControlGroupSpec
-from crm_lab.gateway import Gateway, Reader, curves, operations
+from crm_lab.gateway import Gateway, Reader, audits, curves
 from crm_lab.stats import Comparison, DetectableEffect, sample_ratio_test
 
 DAYS_PER_WEEK = 7
@@ -163,7 +163,10 @@ def curve(
         )
         window = {"starts_at": epoch.opened_at, "ends_at": ends_at}
         touched = reader.integer(
-            curves.touched_of(operations.touched_controls(epoch.scope, **window), population)
+            curves.touched_of(
+                audits.touched_controls(epoch.scope, **window, exempt_classes=epoch.exempt_classes),
+                population,
+            )
         )
         newcomers = reader.integer(curves.joined_later(epoch.scope, opened_at=epoch.opened_at))
         snapshot = reader.snapshot.label

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.experiments import wording
-from crm_lab.experiments.audit import EXEMPT
 from crm_lab.experiments.decision import arm_verdict, overall_verdict
 from crm_lab.experiments.enrolment import assigned_at
 from crm_lab.experiments.epochs import Epoch, epochs
@@ -81,13 +80,14 @@ def analyze(
         deliveries = reader.frame(operations.deliveries_of(plan.name))
         attributed = reader.frame(operations.attributed_revenue(plan.name, **span))
         exempt = exempt_classes(epochs(gateway, plan.control_group), drawn_at)
-        touches = reader.frame(audits.exposures(plan.scope, **span, exempt_classes=exempt))
+        touched = len(
+            reader.frame(audits.touched_controls(plan.scope, **span, exempt_classes=exempt))
+        )
         split = reader.frame(audits.split_units(plan.scope))
         apart = _apart(reader, plan, window, split)
         labels = segment_labels(reader, plan, window)
         reached = reader.frame(segments.reached(plan.name, **span))["customer_id"].tolist()
         snapshot = reader.snapshot
-    touched = touches.loc[touches["kind"] != EXEMPT, "customer_id"].nunique()
     ratio = sample_ratio_test(dict(estimator.customers), plan.expected_shares())
     lights = [
         ratio_light(ratio),

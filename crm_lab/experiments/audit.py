@@ -20,7 +20,7 @@ from crm_lab.experiments.spec import CONTROL
 from crm_lab.gateway import Gateway, audits, operations
 
 CONTAMINATING = ("control contacted", "shared contact", "promo leak")
-EXEMPT = "exempt message"
+EXEMPT = audits.EXEMPT_KIND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -10,6 +10,9 @@ from datetime import datetime
 from crm_lab.gateway.operations import moment, valid_orders
 from crm_lab.gateway.store import sql_text
 
+EXEMPT_KIND = "exempt message"
+"""A message of a class that controls do receive: listed, and no contamination."""
+
 
 def contacts() -> str:
     """Give every address, identity and household of every customer: contact, customer_id."""
@@ -68,7 +71,7 @@ def exposures(
               on c.contact = e.contact and c.customer_id <> e.customer_id
         )
         select s.customer_id,
-               case when {kind} in ({exempt}) then 'exempt message' else 'control contacted' end
+               case when {kind} in ({exempt}) then '{EXEMPT_KIND}' else 'control contacted' end
                    as kind,
                s.scheduled_at as moment, s.campaign_id as what, {kind} as message_class
         from send as s join controls as c on c.customer_id = s.customer_id
@@ -83,6 +86,14 @@ def exposures(
         where {redeemed}
         order by 1, 3, 2
     """
+
+
+def touched_controls(
+    scope: str, *, starts_at: datetime, ends_at: datetime, exempt_classes: tuple[str, ...]
+) -> str:
+    """Select the controls of ``scope`` that anything but an exempt message touched: customer_id."""
+    found = exposures(scope, starts_at=starts_at, ends_at=ends_at, exempt_classes=exempt_classes)
+    return f"select distinct customer_id from ({found}) as e where kind <> '{EXEMPT_KIND}'"
 
 
 def activity_of(scope: str, *, since: datetime, until: datetime) -> str:
