@@ -33,6 +33,11 @@ from crm_lab.experiments.spec import (
 )
 from crm_lab.gateway import ImportReport, Snapshot, load_map, operations
 from crm_lab.handles import Context, ControlGroup, Experiment, Lifetime, import_folder, now
+from crm_lab.handles.crm_effect import CrmEffect
+from crm_lab.handles.funnels import Funnels
+from crm_lab.handles.league import League
+from crm_lab.handles.pacing import Pacing
+from crm_lab.handles.uplift import Uplift
 from crm_lab.settings import load_settings
 
 DESIGN_WEEKS = (4, 8, 13)
@@ -123,6 +128,10 @@ class Workbench(Context):
         """Give the standing control group, as ``experiments/control_group.yml`` declares it."""
         return ControlGroup(self, load_control_group(self.settings.experiments_folder))
 
+    def crm_effect(self, *, epoch: str | None = None) -> CrmEffect:
+        """Give the comparison of everybody with the control group, by default the open epoch."""
+        return CrmEffect(self, load_control_group(self.settings.experiments_folder), epoch=epoch)
+
     def experiment(self, name: str) -> Experiment:
         """Give one experiment by the name of its file.
 
@@ -136,6 +145,10 @@ class Workbench(Context):
     def experiments(self) -> list[str]:
         """List the experiments that have a file."""
         return experiment_names(self.settings.experiments_folder)
+
+    def funnels(self, *, as_of: date | None = None, alpha: float = 0.05) -> Funnels:
+        """Give the way from the first form to a deal and what came after, until ``as_of``."""
+        return Funnels(self, as_of=as_of, alpha=alpha)
 
     def ltv(self, *, as_of: date | None = None, unit_days: float = 7) -> Lifetime:
         """Give lifetime value of this base, until ``as_of`` (its last day with orders)."""
@@ -238,6 +251,45 @@ class Workbench(Context):
             as_of=as_of or now(),
             timezone=self.settings.timezone,
             file_plans={name: item.file_plan for name, item in known.items()},
+        )
+
+    def league(
+        self, *, as_of: datetime | None = None, seed: int = 1, progress: bool = False
+    ) -> League:
+        """Give the league of mechanics and channels: all experiments read together."""
+        return League(self, as_of=as_of, seed=seed, progress=progress)
+
+    def pacing(self, *, as_of: datetime | None = None) -> Pacing:
+        """Give the month under way: its plan, its pace, its revisions."""
+        return Pacing(self, as_of=as_of)
+
+    def uplift(
+        self,
+        name: str,
+        *,
+        arm: str | None = None,
+        cost_per_message: float | None = None,
+        margin_share: float | None = None,
+        discount: float = 0.0,
+        alpha: float = 0.05,
+        folds: int = 5,
+        repeats: int = 3,
+        seed: int = 1,
+        progress: bool = False,
+    ) -> Uplift:
+        """Say whom to contact by an arm of an experiment (see `crm_lab.handles.uplift.Uplift`)."""
+        return Uplift(
+            self,
+            name,
+            arm=arm,
+            cost_per_message=cost_per_message,
+            margin_share=margin_share,
+            discount=discount,
+            alpha=alpha,
+            folds=folds,
+            repeats=repeats,
+            seed=seed,
+            progress=progress,
         )
 
     def status(self) -> WorkbenchCard:

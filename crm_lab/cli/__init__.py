@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from crm_lab.cli import control_group, experiment, report, workbench
+from crm_lab.cli import control_group, experiment, plan, report, workbench
 from crm_lab.demo import run_demo
 from crm_lab.errors import CrmLabError
 
@@ -37,6 +37,7 @@ commands.add_command(workbench.status)
 commands.add_command(workbench.calibrate)
 commands.add_command(control_group.control_group)
 commands.add_command(experiment.experiment)
+commands.add_command(plan.plan)
 commands.add_command(report.report)
 
 

@@ -8,6 +8,7 @@ control (:mod:`.estimators`). The decision is the registered plan's rule and not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -27,6 +28,7 @@ from crm_lab.experiments.lights import (
     ratio_light,
 )
 from crm_lab.experiments.looks import Look, current_look
+from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.outcomes import NET, Window
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.preview import detectable_effect
@@ -76,7 +78,14 @@ def analyze(
             plan, assigned_at=drawn_at, until=look.until if look.is_planned else None
         )
         span = {"starts_at": window.starts_at, "ends_at": window.ends_at}
-        estimator = open_estimator(reader, plan, window)
+        others = OtherMarketing.of(
+            reader.frame(
+                audits.others_sent(
+                    plan.scope, plan.name, **span, pre_starts_at=window.pre_starts_at
+                )
+            )
+        )
+        estimator = open_estimator(reader, adjusted_plan(plan, others), window)
         deliveries = reader.frame(operations.deliveries_of(plan.name))
         attributed = reader.frame(operations.attributed_revenue(plan.name, **span))
         exempt = exempt_classes(epochs(gateway, plan.control_group), drawn_at)
@@ -84,15 +93,17 @@ def analyze(
             reader.frame(audits.touched_controls(plan.scope, **span, exempt_classes=exempt))
         )
         split = reader.frame(audits.split_units(plan.scope))
-        apart = _apart(reader, plan, window, split)
+        apart = _apart(reader, estimator.plan, window, split)
         labels = segment_labels(reader, plan, window)
         reached = reader.frame(segments.reached(plan.name, **span))["customer_id"].tolist()
         snapshot = reader.snapshot
     ratio = sample_ratio_test(dict(estimator.customers), plan.expected_shares())
     lights = [
         ratio_light(ratio),
-        balance_light(plan, [estimator.imbalance(arm, CONTROL) for arm in plan.arms]),
-        contamination_light(estimator.customers.get(CONTROL, 0), touched),
+        balance_light(
+            estimator.plan, others, [estimator.imbalance(arm, CONTROL) for arm in plan.arms]
+        ),
+        contamination_light(estimator.customers.get(CONTROL, 0), touched, others=others),
         plan_light(plan, file_plan, data_until, look=look, drawn_at=drawn_at),
     ]
     claimed = dict(zip(attributed["variant"], attributed["revenue"], strict=True))
@@ -134,6 +145,7 @@ def analyze(
         deliveries=deliveries,
         data_until=data_until,
         look=look,
+        others=others,
         readings=tuple(
             read_arm(
                 estimator,
@@ -148,6 +160,13 @@ def analyze(
         ),
         segments=_read_segments(estimator, labels, look, rng=fourth),
     )
+
+
+def adjusted_plan(plan: Plan, others: OtherMarketing) -> Plan:
+    """Give the plan as it can be followed: not adjusted by a pre-period that others spoiled."""
+    if not (plan.is_adjusted and others.spoils_the_pre_period):
+        return plan
+    return replace(plan, is_adjusted=False, covariates=())
 
 
 def analyze_arm(

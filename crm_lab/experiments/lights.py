@@ -12,6 +12,7 @@ from crm_lab.experiments import wording
 from crm_lab.experiments.control_group import BALANCE_LIMIT
 from crm_lab.experiments.differences import plan_differences
 from crm_lab.experiments.looks import Look, look_words
+from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.results import ArmResult, Light, Tone
 from crm_lab.stats import (
@@ -46,8 +47,11 @@ def ratio_light(ratio: SampleRatio) -> Light:
     )
 
 
-def balance_light(plan: Plan, imbalances: Sequence[float]) -> Light:
+def balance_light(plan: Plan, others: OtherMarketing, imbalances: Sequence[float]) -> Light:
     """Say whether the groups were alike before the start, by the differences of the arms."""
+    if others.spoils_the_pre_period:
+        share = formats.percent(others.before, decimals=0)
+        return light("balance", "unsure", wording.BALANCE_OTHERS.format(share=share))
     if not plan.is_adjusted:
         return light("balance", "unsure", wording.BALANCE_NONE)
     worst = max(imbalances, default=0.0, key=lambda value: value if np.isfinite(value) else np.inf)
@@ -62,8 +66,13 @@ def balance_light(plan: Plan, imbalances: Sequence[float]) -> Light:
     )
 
 
-def contamination_light(controls: int, touched: int) -> Light:
-    """Say whether controls were reached after all."""
+def contamination_light(
+    controls: int, touched: int, *, others: OtherMarketing | None = None
+) -> Light:
+    """Say whether controls were reached after all, and whether the arms got other campaigns too."""
+    if touched == 0 and others is not None and others.is_in_the_effect:
+        share = formats.percent(others.in_window, decimals=0)
+        return light("contamination", "unsure", wording.NOT_ALONE.format(share=share))
     if touched == 0:
         return light("contamination", "good", wording.CONTAMINATION_GREEN)
     return light(

@@ -16,6 +16,7 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments import wording
 from crm_lab.experiments.guardrails import Guardrail
 from crm_lab.experiments.looks import Look, look_words
+from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.readings import ArmReadings
 from crm_lab.experiments.segments import SegmentReading
@@ -149,6 +150,8 @@ class ExperimentResult(Result):
         Last order that is known.
     look : Look
         Which reading this is, and at what error rate.
+    others : OtherMarketing
+        What else the arms were sent, and not the controls.
     readings : tuple of ArmReadings
         The same data read otherwise, one per arm: who was reached, how likely it is, at any time.
     segments : tuple of SegmentReading
@@ -173,6 +176,7 @@ class ExperimentResult(Result):
     deliveries: pd.DataFrame
     data_until: datetime | None
     look: Look
+    others: OtherMarketing
     readings: tuple[ArmReadings, ...]
     segments: tuple[SegmentReading, ...]
 

@@ -68,6 +68,14 @@ RATIO_RED = "arms are not as large as drawn (p = {p}): customers were lost on th
 BALANCE = "largest standardised difference of pre-period revenue {worst} (limit {limit})"
 BALANCE_UNKNOWN = "a group of fewer than two customers has no balance"
 BALANCE_NONE = "no pre-period was planned"
+BALANCE_OTHERS = (
+    "other campaigns reached {share} more of the arms than of the controls in the pre-period, so"
+    " nothing is adjusted by it"
+)
+NOT_ALONE = (
+    "no control was reached; other campaigns reached {share} more of the arms than of the controls"
+    " in the window: the effect is that of all of them together"
+)
 CONTAMINATION_GREEN = "no control customer was reached by marketing in the window"
 CONTAMINATION = (
     "{touched} of {controls} control customers were reached by marketing in the window: a message,"

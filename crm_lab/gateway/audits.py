@@ -154,3 +154,41 @@ def split_units(scope: str) -> str:
         group by customer_id
         order by customer_id
     """
+
+
+def others_sent(
+    scope: str,
+    campaign_id: str,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    pre_starts_at: datetime,
+) -> str:
+    """Count the members of an experiment who were sent other marketing, by side.
+
+    Columns: is_control, members, in_window (sent something else between ``starts_at`` and
+    ``ends_at``), before (between ``pre_starts_at`` and ``starts_at``).
+    """
+    return f"""
+        with members as (
+            select customer_id, variant = 'control' as is_control from assignment
+            where scope = '{sql_text(scope)}'
+        ),
+        others as (
+            select customer_id,
+                   bool_or(scheduled_at >= {moment(starts_at)}) as in_window,
+                   bool_or(scheduled_at < {moment(starts_at)}) as before
+            from send
+            where coalesce(message_class, 'marketing') = 'marketing'
+              and campaign_id <> '{sql_text(campaign_id)}'
+              and scheduled_at >= {moment(pre_starts_at)} and scheduled_at < {moment(ends_at)}
+            group by customer_id
+        )
+        select m.is_control,
+               count(*) as members,
+               count(case when o.in_window then 1 end) as in_window,
+               count(case when o.before then 1 end) as before
+        from members as m left join others as o on o.customer_id = m.customer_id
+        group by 1
+        order by 1
+    """

@@ -29,6 +29,7 @@ EntryKind = Literal[
     "merge_flagged",
     "audited",
     "decision",
+    "plan_revised",
 ]
 
 GENESIS = "0" * 64

@@ -1,13 +1,22 @@
-"""Lifetime value: purchase history, BTYD models, spend model, forecast, validation.
+"""Lifetime value: purchase history, purchase models, spend model, forecast, validation.
 
 Frames in, frozen results out. The steps are ``purchase_history`` (or ``history_from_summary``),
-``validate``, ``forecast``.
+``fit_purchases`` and ``fit_gamma_gamma``, ``validate``, ``forecast``.
 """
 
+from crm_lab.ltv.covariates import CovariateFit, fit_with_covariates
+from crm_lab.ltv.cross_check import CrossCheck, cross_check
+from crm_lab.ltv.fits import (
+    fit_bg_bb,
+    fit_bg_nbd,
+    fit_gamma_gamma,
+    fit_mbg_nbd,
+    fit_pareto_nbd,
+    fit_purchases,
+)
 from crm_lab.ltv.forecast import Estimate, LifetimeForecast, forecast
 from crm_lab.ltv.formulas import (
-    BGNBDParameters,
-    GammaGammaParameters,
+    discounted_expected_purchases,
     expected_purchases,
     expected_purchases_of_new_customer,
     expected_spend,
@@ -15,39 +24,59 @@ from crm_lab.ltv.formulas import (
     probability_of_purchase,
     probability_of_purchase_count,
 )
-from crm_lab.ltv.history import (
-    HistoryHealth,
-    PurchaseHistory,
-    SplitHistory,
-    history_from_summary,
-    purchase_history,
-    split_history,
+from crm_lab.ltv.history import PurchaseHistory, history_from_summary, purchase_history
+from crm_lab.ltv.holdout import SplitHistory, split_history
+from crm_lab.ltv.models import GammaGammaFit, PurchaseFit
+from crm_lab.ltv.parameters import (
+    BGBBParameters,
+    BGNBDParameters,
+    GammaGammaParameters,
+    MBGNBDParameters,
+    ParetoNBDParameters,
 )
-from crm_lab.ltv.models import BGNBDFit, GammaGammaFit, fit_bg_nbd, fit_gamma_gamma
+from crm_lab.ltv.purchase_days import HistoryHealth
+from crm_lab.ltv.saved import load_fit, save_fit
+from crm_lab.ltv.scoring import score_customers, score_in_pieces
 from crm_lab.ltv.validation import Validation, validate
 
 __all__ = [
-    "BGNBDFit",
+    "BGBBParameters",
     "BGNBDParameters",
+    "CovariateFit",
+    "CrossCheck",
     "Estimate",
     "GammaGammaFit",
     "GammaGammaParameters",
     "HistoryHealth",
     "LifetimeForecast",
+    "MBGNBDParameters",
+    "ParetoNBDParameters",
+    "PurchaseFit",
     "PurchaseHistory",
     "SplitHistory",
     "Validation",
+    "cross_check",
+    "discounted_expected_purchases",
     "expected_purchases",
     "expected_purchases_of_new_customer",
     "expected_spend",
+    "fit_bg_bb",
     "fit_bg_nbd",
     "fit_gamma_gamma",
+    "fit_mbg_nbd",
+    "fit_pareto_nbd",
+    "fit_purchases",
+    "fit_with_covariates",
     "forecast",
     "history_from_summary",
+    "load_fit",
     "probability_alive",
     "probability_of_purchase",
     "probability_of_purchase_count",
     "purchase_history",
+    "save_fit",
+    "score_customers",
+    "score_in_pieces",
     "split_history",
     "validate",
 ]

@@ -7,7 +7,6 @@ The interval of a total is a prediction interval: it carries the uncertainty of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from itertools import pairwise
@@ -15,31 +14,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import special
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
 from crm_lab.ltv import wording
+from crm_lab.ltv.fits import check_alpha, fit_bg_nbd, fit_gamma_gamma
 from crm_lab.ltv.formulas import (
-    BGNBDParameters,
     FloatArray,
-    GammaGammaParameters,
     expected_purchases,
     expected_spend,
     probability_alive,
     probability_of_purchase,
-    simulate_purchases,
-    simulate_spend,
 )
-from crm_lab.ltv.history import DistinctHistories, PurchaseHistory, ValueKind, distinct_histories
-from crm_lab.ltv.models import (
-    BGNBDFit,
-    GammaGammaFit,
-    check_alpha,
-    fit_bg_nbd,
-    fit_gamma_gamma,
-)
+from crm_lab.ltv.history import PurchaseHistory, ValueKind, distinct_histories
+from crm_lab.ltv.models import GammaGammaFit, PurchaseFit
+from crm_lab.ltv.parameters import PurchaseParameters
+from crm_lab.ltv.resampling import resample, spend_columns
+from crm_lab.ltv.tuples import DistinctHistories
 
 DEFAULT_REFITS = 50
 """Bootstrap refits; the standard deviation of the parameters' part is then known to about 10 %."""
@@ -102,7 +94,7 @@ class LifetimeForecast(Result):
         1 minus the nominal coverage of the intervals.
     refits, refits_failed, spend_refits_failed : int
         Bootstrap refits asked for, and those without a usable purchase or spend model.
-    model : BGNBDFit
+    model : PurchaseFit
         The purchase model.
     spend_model : GammaGammaFit
         The spend model.
@@ -132,7 +124,7 @@ class LifetimeForecast(Result):
     refits: int
     refits_failed: int
     spend_refits_failed: int
-    model: BGNBDFit
+    model: PurchaseFit
     spend_model: GammaGammaFit
     reason: str
     value_reason: str
@@ -197,7 +189,7 @@ def forecast(
     history: PurchaseHistory,
     *,
     periods: float,
-    fit: BGNBDFit | None = None,
+    fit: PurchaseFit | None = None,
     spend_fit: GammaGammaFit | None = None,
     discount_rate: float = 0.0,
     alpha: float = 0.05,
@@ -219,7 +211,7 @@ def forecast(
         Customers until the closing day.
     periods : float
         Horizon, 0 or more, in units of the history.
-    fit : BGNBDFit, optional
+    fit : PurchaseFit, optional
         Purchase model of this history; fitted when missing.
     spend_fit : GammaGammaFit, optional
         Spend model of this history; fitted when missing.
@@ -256,10 +248,10 @@ def forecast(
     failed = spend_failed = 0
     reason = fit.reason
     if not reason:
-        resampled = _resample(
+        resampled = resample(
             history,
             tuples,
-            fit.parameters,
+            fit,
             None if value_reason else spend_fit.parameters,
             periods=periods,
             discount=discount,
@@ -313,23 +305,11 @@ def forecast(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Resampled:
-    """Expected totals and noise variances, one entry per successful refit."""
-
-    orders: FloatArray
-    orders_noise: FloatArray
-    value: FloatArray
-    value_noise: FloatArray
-    alive: FloatArray
-    ordering: FloatArray
-
-
 def _customers(
     history: PurchaseHistory,
     tuples: DistinctHistories,
     periods: float,
-    fit: BGNBDFit,
+    fit: PurchaseFit,
     spend_fit: GammaGammaFit,
     discount_rate: float,
 ) -> tuple[pd.DataFrame, FloatArray]:
@@ -347,7 +327,7 @@ def _customers(
             discount = _discount(p, tuples, periods, discount_rate, history.unit_days)
     spend = np.full(len(frame), np.nan)
     if spend_fit.is_trusted:
-        spend = expected_spend(spend_fit.parameters, *_spend_columns(history))
+        spend = expected_spend(spend_fit.parameters, *spend_columns(history))
     frame["probability_alive"] = alive[tuples.position]
     frame["probability_of_order"] = ordering[tuples.position]
     frame["expected_orders"] = orders[tuples.position]
@@ -357,7 +337,7 @@ def _customers(
 
 
 def _discount(
-    parameters: BGNBDParameters,
+    parameters: PurchaseParameters,
     tuples: DistinctHistories,
     periods: float,
     yearly_rate: float,
@@ -374,81 +354,6 @@ def _discount(
         discounted += (until - before) / (1 + yearly_rate) ** years
         before = until
     return np.divide(discounted, before, out=np.ones(len(x)), where=before > 0)
-
-
-def _resample(
-    history: PurchaseHistory,
-    tuples: DistinctHistories,
-    parameters: BGNBDParameters,
-    spend_parameters: GammaGammaParameters | None,
-    *,
-    periods: float,
-    discount: FloatArray,
-    refits: int,
-    rng: np.random.Generator,
-    progress: bool,
-) -> _Resampled:
-    from crm_lab.ltv.lifetimes_backend import fit_bg_nbd_tuples, fit_gamma_gamma_tuples
-
-    n = history.n_customers
-    x, t_x, age = tuples.frequency, tuples.recency, tuples.age
-    paid_x, mean = _spend_columns(history)
-    frequency = history.customers["frequency"].to_numpy(np.float64)
-    discount_each = discount[tuples.position]
-    start = (parameters.r, parameters.alpha, parameters.a, parameters.b)
-    orders, orders_noise, value, value_noise, alive, ordering = ([] for _ in range(6))
-    for _ in _progress(refits, progress):
-        drawn = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
-        weight = _counts(tuples.position, drawn, len(x))
-        used = weight > 0
-        found = fit_bg_nbd_tuples(x[used], t_x[used], age[used], weight[used], start=start)
-        if not found.converged:
-            continue
-        r, alpha, a, b = found.parameters
-        p = BGNBDParameters(r=r, alpha=alpha, a=a, b=b)
-        expected = expected_purchases(p, periods, x, t_x, age)
-        each = expected[tuples.position]
-        coming = simulate_purchases(
-            p,
-            periods,
-            x[tuples.position],
-            t_x[tuples.position],
-            age[tuples.position],
-            rng=rng,
-        )
-        orders.append(float(expected @ tuples.customers))
-        orders_noise.append(float(np.sum((coming - each) ** 2)))
-        alive.append(float(probability_alive(p, x, t_x, age) @ tuples.customers) / n)
-        ordering.append(
-            float(probability_of_purchase(p, periods, x, t_x, age) @ tuples.customers) / n
-        )
-        if spend_parameters is None:
-            continue
-        payers = (drawn > 0) & (paid_x > 0)
-        spend_found = fit_gamma_gamma_tuples(
-            paid_x[payers],
-            mean[payers],
-            drawn[payers],
-            start=(spend_parameters.p, spend_parameters.q, spend_parameters.gamma),
-        )
-        if not (spend_found.converged and spend_found.parameters[1] > 1):
-            continue
-        shape_p, shape_q, gamma = spend_found.parameters
-        s = GammaGammaParameters(p=shape_p, q=shape_q, gamma=gamma)
-        paid_share = float(paid_x @ drawn / (frequency @ drawn))
-        expected_value = each * discount_each * paid_share * expected_spend(s, paid_x, mean)
-        paid = rng.binomial(coming, paid_share)
-        brought = simulate_spend(s, paid, paid_x, mean, rng=rng) * discount_each
-        value.append(float(expected_value.sum()))
-        value_noise.append(float(np.sum((brought - expected_value) ** 2)))
-    return _Resampled(
-        orders=np.array(orders),
-        orders_noise=np.array(orders_noise),
-        value=np.array(value),
-        value_noise=np.array(value_noise),
-        alive=np.array(alive),
-        ordering=np.array(ordering),
-    )
 
 
 def _total_interval(
@@ -485,33 +390,10 @@ def _share_interval(
     return Estimate(estimate=estimate, low=float(low), high=float(high))
 
 
-def _counts(position: NDArray[np.intp], drawn: FloatArray, size: int) -> FloatArray:
-    """Give how many drawn customers share each distinct history."""
-    return np.bincount(position, weights=drawn, minlength=size).astype(np.float64)
-
-
-def _spend_columns(history: PurchaseHistory) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give paid repeat days and their mean, 0 where there is none."""
-    frame = history.customers
-    return (
-        frame["paid_frequency"].to_numpy(np.float64),
-        frame["monetary_value"].fillna(0.0).to_numpy(np.float64),
-    )
-
-
-def _progress(refits: int, progress: bool) -> Iterable[int]:
-    if not progress:
-        return range(refits)
-    from tqdm.auto import tqdm
-
-    bar: Iterable[int] = tqdm(range(refits), desc=wording.PROGRESS, unit="refit", leave=False)
-    return bar
-
-
 def _check(
     history: PurchaseHistory,
     periods: float,
-    fit: BGNBDFit | None,
+    fit: PurchaseFit | None,
     discount_rate: float,
     alpha: float,
     refits: int,

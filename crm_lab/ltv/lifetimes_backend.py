@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import math
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crm_lab.ltv.formulas import FloatArray
+from crm_lab.ltv.parameters import FloatArray, PurchaseModel
 
 TOLERANCES = (1e-7, 1e-6, 1e-5)
 """Gradient tolerances, tried in turn: rounding can stop the strict one at the optimum itself."""
@@ -74,7 +75,8 @@ def pandas_options() -> dict[str, Any]:
         return dict(_walk_options(pd.options, ""))
 
 
-def fit_bg_nbd_tuples(
+def fit_purchase_tuples(
+    model: PurchaseModel,
     frequency: FloatArray,
     recency: FloatArray,
     age: FloatArray,
@@ -82,28 +84,35 @@ def fit_bg_nbd_tuples(
     *,
     start: tuple[float, ...] | None = None,
 ) -> BackendFit:
-    """Fit BG/NBD by maximum likelihood on distinct histories.
+    """Fit a purchase model by maximum likelihood on distinct histories.
 
     Parameters
     ----------
+    model : {"bg_nbd", "mbg_nbd", "pareto_nbd", "bg_bb"}
+        Which model.
     frequency, recency, age, customers : ndarray
         The distinct tuples (x, t_x, T) and how many customers share each.
     start : tuple of float, optional
-        Parameters (r, alpha, a, b) to start from; makes a refit quicker.
+        Parameters to start from, for BG/NBD and MBG/NBD; makes a refit quicker.
 
     Returns
     -------
     BackendFit
-        Parameters in the order r, alpha, a, b.
+        Parameters in the model's order.
     """
+    data = {"frequency": frequency, "recency": recency, "weights": customers}
+    if model == "bg_bb":
+        whole = {name: column.astype(np.int64) for name, column in data.items()}
+        whole["n_periods"] = age.astype(np.int64)
+        return _fit("BetaGeoBetaBinomFitter", ("alpha", "beta", "gamma", "delta"), whole, None)
+    data["T"] = age
+    if model == "pareto_nbd":
+        # Without a start this fitter draws one from the global random state.
+        return _fit("ParetoNBDFitter", ("r", "alpha", "s", "beta"), data, np.ones(4))
     # lifetimes divides all times by the largest age, so alpha starts in that scale.
     first = None if start is None else _logs(start, scale=(1.0, 1.0 / age.max(), 1.0, 1.0))
-    return _fit(
-        "BetaGeoFitter",
-        ("r", "alpha", "a", "b"),
-        {"frequency": frequency, "recency": recency, "T": age, "weights": customers},
-        first,
-    )
+    name = "BetaGeoFitter" if model == "bg_nbd" else "ModifiedBetaGeoFitter"
+    return _fit(name, ("r", "alpha", "a", "b"), data, first)
 
 
 def fit_gamma_gamma_tuples(
@@ -148,7 +157,7 @@ def fit_gamma_gamma_tuples(
 def _fit(
     fitter_name: str,
     names: tuple[str, ...],
-    data: dict[str, FloatArray],
+    data: dict[str, Any],
     start: FloatArray | None,
 ) -> BackendFit:
     package = load_lifetimes()
@@ -174,7 +183,8 @@ def _fit(
         if not np.isfinite(found).all():
             detail = "parameters overflow"
             continue
-        errors = tuple(float(fitter.standard_errors_[name]) for name in names)
+        given = getattr(fitter, "standard_errors_", None)
+        errors = tuple(math.nan if given is None else float(given[name]) for name in names)
         return BackendFit(parameters=found, standard_errors=errors, converged=True)
     nothing = (float("nan"),) * len(names)
     return BackendFit(parameters=nothing, standard_errors=nothing, converged=False, detail=detail)

@@ -18,7 +18,8 @@ from crm_lab.ltv.formulas import (
     expected_purchases,
     expected_purchases_of_new_customer,
 )
-from crm_lab.ltv.history import SplitHistory, ValueKind, distinct_histories, split_history
+from crm_lab.ltv.history import ValueKind, distinct_histories
+from crm_lab.ltv.holdout import SplitHistory, split_history
 
 LAST_BIN = 7
 """Customers with this many repeat purchases or more share the last row of the table."""

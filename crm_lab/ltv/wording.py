@@ -33,7 +33,30 @@ BOOTSTRAP_METHOD = (
     " plus each customer's own chance purchases; gamma law with the variance of both."
     " It does not carry that the model itself may be wrong; the validation shows that."
 )
+OWN_METHOD = (
+    "maximum likelihood on distinct weighted histories: Newton's method on log-parameters with"
+    " analytic gradient and Hessian; covariance by the delta method"
+)
 LIFETIMES_METHOD = "maximum likelihood by the package lifetimes, on distinct weighted histories"
+LIFETIMES_COVARIANCE = "covariance from our own Hessian at its optimum, by the delta method"
+
+MODEL_NAMES: Mapping[str, str] = {
+    "bg_nbd": "BG/NBD",
+    "mbg_nbd": "MBG/NBD",
+    "pareto_nbd": "Pareto/NBD",
+    "bg_bb": "BG/BB",
+    "gamma_gamma": "Gamma-Gamma",
+}
+PURCHASE_TITLE = "Purchases: {model}"
+COVARIATE_TITLE = "Purchases with covariates: {model}"
+AS_GIVEN = "histories as they were given, without a purchase log behind them"
+POLICIES: tuple[str, ...] = (
+    "several orders of a customer on a day are one purchase day",
+    "the first purchase day is the start of a customer and no repeat",
+    "times are days divided by the unit, never calendar periods",
+    "refunds are netted in the total of their day; a day with refunds only is no purchase day",
+    "repeat purchase days with a total of 0 or less count as purchases and are left out of spend",
+)
 
 PROGRESS = "Refitting"
 VALIDATION_METHOD = (
@@ -48,9 +71,26 @@ NO_AMOUNTS = "the history carries no amounts of repeat purchases"
 NO_OBSERVATION_TIME = "every customer bought first on the last day of the history: no time to see"
 NOT_CONVERGED = "the fit did not converge ({detail})"
 COLLAPSED = (
-    "the fit shows no drop-out at all (mean drop-out probability {dropout}): BG/NBD has collapsed"
-    " to the plain NBD, in which everybody stays a customer for ever"
+    "the fit shows no drop-out at all ({measure} {dropout}): {model} has collapsed to the plain"
+    " {plain}, in which everybody stays a customer for ever"
 )
+DROPOUT_MEASURES: Mapping[str, str] = {
+    "bg_nbd": "mean drop-out probability",
+    "mbg_nbd": "mean drop-out probability",
+    "pareto_nbd": "share who leave within the longest history",
+    "bg_bb": "mean drop-out probability",
+}
+NO_DROPOUT_SEEN = (
+    "drop-out cannot be told from none: the plain NBD, in which nobody leaves, fits as well"
+    " (log-likelihood lower by {difference} only)"
+)
+WIDE = (
+    "the data say little about {names}: the interval spans a factor of {factor} or more, so read"
+    " forecasts rather than single parameters"
+)
+NOBODY_REPEATS = "nobody bought a second time, so nothing says how often customers come back"
+ONE_CUSTOMER = "there is one customer only; a model of how customers differ needs many"
+EVERYBODY_ALIKE = "all customers have the same history, so nothing says how they differ"
 WEAK = "these histories do not determine the parameters ({names} run off to an extreme)"
 NO_ERRORS = "the standard errors do not exist at the optimum, so the parameters are not determined"
 NO_MEAN_SPEND = (
@@ -104,13 +144,70 @@ def no_forecast(what: str, reason: str) -> str:
     return f"No {what}: {reason}."
 
 
-def bg_nbd_sentence(*, customers: int, monthly_rate: float, dropout: float) -> str:
-    """Say what a BG/NBD fit has found."""
+def bg_nbd_sentence(
+    *, customers: int, monthly_rate: float, dropout: float, first_too: bool = False
+) -> str:
+    """Say what a BG/NBD or MBG/NBD fit has found."""
+    after = "a purchase, the first included" if first_too else "a repeat purchase"
     return (
         f"{number(customers)} customers: while active they come back"
         f" {number(monthly_rate, decimals=2)} times in 30 days on average, and"
-        f" {percent(dropout)} leave after a repeat purchase."
+        f" {percent(dropout)} leave after {after}."
     )
+
+
+def pareto_nbd_sentence(*, customers: int, monthly_rate: float, left: float) -> str:
+    """Say what a Pareto/NBD fit has found."""
+    return (
+        f"{number(customers)} customers: while active they come back"
+        f" {number(monthly_rate, decimals=2)} times in 30 days on average, and"
+        f" {percent(left)} leave in the first 365 days."
+    )
+
+
+def bg_bb_sentence(*, customers: int, buys: float, leaves: float) -> str:
+    """Say what a BG/BB fit has found."""
+    return (
+        f"{number(customers)} customers: while active they use {percent(buys)} of the"
+        f" opportunities, and {percent(leaves)} leave before each."
+    )
+
+
+def covariate_sentence(*, base: str, effects: list[str]) -> str:
+    """Say what a fit with covariates has found; effects compare customers as they are."""
+    return f"{base} {' '.join(effects)} These are differences between customers, not effects."
+
+
+def covariate_effect(*, name: str, rate: float, low: float, high: float) -> str:
+    """Say how one covariate goes with the rate of purchases."""
+    return (
+        f"One more of {name} goes with {number(rate, decimals=2)} times the purchase rate"
+        f" ({interval(low, high, decimals=2)})."
+    )
+
+
+def cross_check_sentence(*, model: str, difference: float, limit: float, agrees: bool) -> str:
+    """Say whether two packages agree on the likelihood of the same data."""
+    if agrees:
+        return (
+            f"{model}: the package lifetimes reaches the same likelihood (difference"
+            f" {difference:.1e}, at most {limit:g} allowed)."
+        )
+    return (
+        f"{model}: the package lifetimes ends {abs(difference):.3g} log-likelihood units"
+        f" {'below' if difference > 0 else 'above'} our optimum; do not publish before this is"
+        " understood."
+    )
+
+
+def no_cross_check(model: str, reason: str) -> str:
+    """Say that two packages could not be compared."""
+    return f"{model} was not cross-checked: {reason}."
+
+
+def with_warnings(text: str, warnings: tuple[str, ...]) -> str:
+    """Add warnings to a sentence."""
+    return " ".join([text, *(f"Note: {warning}." for warning in warnings)])
 
 
 def gamma_gamma_sentence(*, repeaters: int, mean: float, currency: str, independence: str) -> str:
@@ -299,3 +396,6 @@ def plot_forecast_y(length: str, *, by_value: bool) -> str:
     """Name the axis of the shares."""
     what = "value" if by_value else "orders"
     return f"share of the expected {what} of {length} (%)"
+
+
+SAVE_AGAIN = "fit the model again and save it"

@@ -56,6 +56,11 @@ VERDICTS: dict[str, VerdictLook] = {
         word="CRM does not pay for itself", glyph="✕", tone="bad"
     ),
     "crm costs sales": VerdictLook(word="CRM costs sales", glyph="✕", tone="bad"),
+    "on plan": VerdictLook(word="On plan", glyph="✓", tone="good"),
+    "behind": VerdictLook(word="Behind", glyph="!", tone="bad"),
+    "cannot tell": VerdictLook(word="Cannot tell", glyph="?", tone="unsure"),
+    "best known": VerdictLook(word="The best is known", glyph="✓", tone="good"),
+    "order not certain": VerdictLook(word="The order is not certain", glyph="?", tone="unsure"),
     "enough": VerdictLook(word="It can see enough", glyph="✓", tone="good"),
     "only large effects": VerdictLook(word="It sees only large effects", glyph="!", tone="unsure"),
     "hopeless": VerdictLook(word="Hopeless like this", glyph="!", tone="unsure"),

@@ -28,6 +28,9 @@ from crm_lab.stats.large_means import compare_means_moments, is_large_enough
 from crm_lab.stats.means import compare_means, compare_means_welch, fieller_set
 from crm_lab.stats.moments import Moments, PairMoments
 from crm_lab.stats.multiplicity import adjust_p_values
+from crm_lab.stats.nested_pooling import Expectation, NestedEffects, pool_nested_effects
+from crm_lab.stats.net_shares import NetShare, net_share_interval
+from crm_lab.stats.period_totals import DayShape, PeriodTotal, forecast_period
 from crm_lab.stats.permutation import PermutationTest, permutation_null, permutation_test
 from crm_lab.stats.pooling import PooledEffects, pool_effects
 from crm_lab.stats.power import (
@@ -48,6 +51,7 @@ from crm_lab.stats.proportions import (
     score_statistic,
 )
 from crm_lab.stats.quantiles import compare_quantiles, quantile_interval
+from crm_lab.stats.ranked_shares import RankedShares, rank_shares
 from crm_lab.stats.ratios import (
     RatioEstimate,
     compare_ratio_moments,
@@ -76,17 +80,23 @@ __all__ = [
     "Comparison",
     "ComplierEffect",
     "ConfidenceSequence",
+    "DayShape",
     "DesignFactors",
     "DetectableEffect",
     "Dilution",
     "Effect",
+    "Expectation",
     "Mechanism",
     "Moments",
+    "NestedEffects",
+    "NetShare",
     "PairMoments",
+    "PeriodTotal",
     "PermutationTest",
     "PooledEffects",
     "Products",
     "ProportionEstimate",
+    "RankedShares",
     "RatioEstimate",
     "RequiredSize",
     "SampleRatio",
@@ -117,19 +127,23 @@ __all__ = [
     "design_effect",
     "dilution",
     "fieller_set",
+    "forecast_period",
     "group_sequential",
     "intraclass_correlation",
     "is_large_enough",
     "minimum_detectable_effect_mean",
     "minimum_detectable_effect_proportion",
     "minimum_detectable_effect_ratio",
+    "net_share_interval",
     "permutation_null",
     "permutation_test",
     "pool_effects",
+    "pool_nested_effects",
     "power_mean",
     "power_proportion",
     "proportion_interval",
     "quantile_interval",
+    "rank_shares",
     "ratio_estimate",
     "ratio_variance",
     "read_means",

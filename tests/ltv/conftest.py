@@ -19,6 +19,7 @@ from crm_lab.ltv import (
     purchase_history,
     validate,
 )
+from crm_lab.ltv.formulas import FloatArray
 
 CALIBRATION_END = date(1997, 9, 30)
 HOLDOUT_END = date(1998, 6, 30)
@@ -90,3 +91,33 @@ def simulate_orders(
     frame = pd.DataFrame(rows, columns=["customer_id", "moment", "amount"])
     frame["ordered_at"] = pd.Timestamp(start) + pd.to_timedelta(frame["moment"], unit="D")
     return frame[["customer_id", "ordered_at", "amount"]]
+
+
+@pytest.fixture(scope="session")
+def shop() -> Callable[..., tuple[FloatArray, FloatArray, FloatArray]]:
+    return draw_shop
+
+
+def draw_shop(
+    customers: int,
+    *,
+    rng: np.random.Generator,
+    r: float = 0.6,
+    alpha: float = 20.0,
+    a: float = 0.8,
+    b: float = 2.5,
+    days: int = 500,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Exact times x, t_x, T (not merged by day) of a shop that obeys BG/NBD."""
+    age = rng.integers(1, days, customers).astype(np.float64)
+    rate = rng.gamma(r, size=customers) / alpha
+    dropout = rng.beta(a, b, customers)
+    clock, x, last = (np.zeros(customers) for _ in range(3))
+    active = np.arange(customers)
+    while active.size:
+        clock[active] += rng.exponential(size=active.size) / np.maximum(rate[active], 1e-12)
+        active = active[clock[active] <= age[active]]
+        x[active] += 1
+        last[active] = clock[active]
+        active = active[rng.random(active.size) >= dropout[active]]
+    return x, last, age

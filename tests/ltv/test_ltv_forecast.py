@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +13,10 @@ import pytest
 
 from crm_lab.errors import DesignError
 from crm_lab.ltv import (
-    BGNBDFit,
     BGNBDParameters,
     GammaGammaFit,
     LifetimeForecast,
+    PurchaseFit,
     PurchaseHistory,
     expected_purchases,
     expected_spend,
@@ -22,27 +24,30 @@ from crm_lab.ltv import (
     fit_gamma_gamma,
     forecast,
     history_from_summary,
+    resampling,
     split_history,
 )
-from crm_lab.ltv import lifetimes_backend as backend
+from crm_lab.ltv.fitting import Optimum
 
 WEEKS = 39
 
 
 @pytest.fixture(scope="module")
-def fits(cdnow_history: PurchaseHistory) -> tuple[BGNBDFit, GammaGammaFit]:
+def fits(cdnow_history: PurchaseHistory) -> tuple[PurchaseFit, GammaGammaFit]:
     return fit_bg_nbd(cdnow_history), fit_gamma_gamma(cdnow_history)
 
 
 @pytest.fixture(scope="module")
-def ahead(cdnow_history: PurchaseHistory, fits: tuple[BGNBDFit, GammaGammaFit]) -> LifetimeForecast:
+def ahead(
+    cdnow_history: PurchaseHistory, fits: tuple[PurchaseFit, GammaGammaFit]
+) -> LifetimeForecast:
     return forecast(cdnow_history, periods=WEEKS, fit=fits[0], spend_fit=fits[1], refits=15)
 
 
 def test_customers_carry_the_closed_forms(
     ahead: LifetimeForecast,
     cdnow_history: PurchaseHistory,
-    fits: tuple[BGNBDFit, GammaGammaFit],
+    fits: tuple[PurchaseFit, GammaGammaFit],
 ) -> None:
     frame, purchases = ahead.customers, cdnow_history.customers
     x, t_x, age = (purchases[name].to_numpy() for name in ("frequency", "recency", "age"))
@@ -69,7 +74,7 @@ def test_intervals_hold_their_estimates_and_more_than_chance_alone(ahead: Lifeti
 
 
 def test_equal_seeds_give_equal_intervals(
-    cdnow_history: PurchaseHistory, fits: tuple[BGNBDFit, GammaGammaFit], ahead: LifetimeForecast
+    cdnow_history: PurchaseHistory, fits: tuple[PurchaseFit, GammaGammaFit], ahead: LifetimeForecast
 ) -> None:
     again = forecast(cdnow_history, periods=WEEKS, fit=fits[0], spend_fit=fits[1], refits=15)
     assert again.orders == ahead.orders
@@ -86,7 +91,7 @@ def test_equal_seeds_give_equal_intervals(
 
 
 def test_discount_lowers_value_by_less_than_the_whole_horizon(
-    cdnow_history: PurchaseHistory, fits: tuple[BGNBDFit, GammaGammaFit], ahead: LifetimeForecast
+    cdnow_history: PurchaseHistory, fits: tuple[PurchaseFit, GammaGammaFit], ahead: LifetimeForecast
 ) -> None:
     discounted = forecast(
         cdnow_history,
@@ -104,7 +109,7 @@ def test_discount_lowers_value_by_less_than_the_whole_horizon(
 
 
 def test_no_horizon_expects_nothing(
-    cdnow_history: PurchaseHistory, fits: tuple[BGNBDFit, GammaGammaFit]
+    cdnow_history: PurchaseHistory, fits: tuple[PurchaseFit, GammaGammaFit]
 ) -> None:
     now = forecast(cdnow_history, periods=0, fit=fits[0], spend_fit=fits[1], refits=10)
     assert now.orders.as_tuple() == (0, 0, 0)
@@ -112,7 +117,7 @@ def test_no_horizon_expects_nothing(
 
 
 def test_unpaid_orders_bring_nothing(
-    cdnow_history: PurchaseHistory, fits: tuple[BGNBDFit, GammaGammaFit]
+    cdnow_history: PurchaseHistory, fits: tuple[PurchaseFit, GammaGammaFit]
 ) -> None:
     frame = cdnow_history.customers.copy()
     half = frame["frequency"] // 2
@@ -137,19 +142,16 @@ def test_without_amounts_there_are_orders_and_a_reason(cdnow_history: PurchaseHi
 
 def test_failed_refits_are_counted_and_said(
     cdnow_history: PurchaseHistory,
-    fits: tuple[BGNBDFit, GammaGammaFit],
+    fits: tuple[PurchaseFit, GammaGammaFit],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real, calls = backend.fit_bg_nbd_tuples, []
+    real, calls = resampling.maximise_purchases, []
 
-    def sometimes(*args: object, **named: object) -> backend.BackendFit:
+    def sometimes(*args: Any, **named: Any) -> Optimum:
         calls.append(1)
-        if len(calls) % 3 == 0:
-            nan = (float("nan"),) * 4
-            return backend.BackendFit(parameters=nan, standard_errors=nan, converged=False)
-        return real(*args, **named)  # type: ignore[arg-type]
+        return replace(real(*args, **named), converged=len(calls) % 3 != 0)
 
-    monkeypatch.setattr(backend, "fit_bg_nbd_tuples", sometimes)
+    monkeypatch.setattr(resampling, "maximise_purchases", sometimes)
     some = forecast(cdnow_history, periods=WEEKS, fit=fits[0], spend_fit=fits[1], refits=18)
     assert some.refits_failed == 6
     assert "6 of 18 refits failed" in some.sentence()
@@ -176,7 +178,7 @@ def test_impossible_requests(
 
 
 def test_fit_of_another_unit_is_refused(
-    cdnow: pd.DataFrame, fits: tuple[BGNBDFit, GammaGammaFit]
+    cdnow: pd.DataFrame, fits: tuple[PurchaseFit, GammaGammaFit]
 ) -> None:
     split = split_history(
         cdnow, calibration_end=date(1997, 9, 30), as_of=date(1998, 6, 30), unit_days=1

@@ -22,10 +22,10 @@ from crm_lab.ltv import (
     probability_of_purchase_count,
 )
 from crm_lab.ltv.formulas import (
-    bg_nbd_log_likelihood,
-    gamma_gamma_log_likelihood,
+    purchase_log_likelihood,
     simulate_purchases,
     simulate_spend,
+    spend_log_likelihood,
 )
 
 PAPER = BGNBDParameters(r=0.243, alpha=4.414, a=0.793, b=2.426)
@@ -92,7 +92,7 @@ def test_large_counts_and_long_times_stay_finite() -> None:
     answer = expected_purchases(PAPER, 10, x, 200.0 * 50, 200.0 * 50)
     assert np.isfinite(answer).all()
     assert np.all(np.diff(answer) > 0)
-    assert np.isfinite(bg_nbd_log_likelihood(PAPER, x, 1e4, 1e4))
+    assert np.isfinite(purchase_log_likelihood(PAPER, x, 1e4, 1e4))
 
 
 def test_near_collapse_everybody_goes_on_at_the_posterior_rate() -> None:
@@ -204,9 +204,9 @@ def test_history_from_the_definition_agrees_with_bayes() -> None:
 def test_likelihood_is_a_density() -> None:
     """P(x = 0) plus, for x = 1, the integral over t_x gives the probabilities of the counts."""
     age = 12.0
-    none = math.exp(bg_nbd_log_likelihood(PAPER, 0, 0, age))
+    none = math.exp(purchase_log_likelihood(PAPER, 0, 0, age))
     one = integrate.quad(
-        lambda t_x: math.exp(bg_nbd_log_likelihood(PAPER, 1, t_x, age)), 0, age, epsrel=1e-10
+        lambda t_x: math.exp(purchase_log_likelihood(PAPER, 1, t_x, age)), 0, age, epsrel=1e-10
     )[0]
     counts = probability_of_purchase_count(PAPER, age, [0, 1])
     np.testing.assert_allclose([none, one], counts, rtol=1e-8)
@@ -214,7 +214,7 @@ def test_likelihood_is_a_density() -> None:
 
 def test_spend_likelihood_is_a_density_and_its_posterior_mean_is_ours() -> None:
     mass = integrate.quad(
-        lambda m: math.exp(gamma_gamma_log_likelihood(NOTE, 3, m)), 0, np.inf, epsrel=1e-10
+        lambda m: math.exp(spend_log_likelihood(NOTE, 3, m)), 0, np.inf, epsrel=1e-10
     )[0]
     assert mass == pytest.approx(1, rel=1e-7)
     drawn = simulate_spend(

@@ -25,7 +25,6 @@ from crm_lab.ltv import (
 )
 from crm_lab.ltv import lifetimes_backend as backend
 from crm_lab.ltv.history import distinct_histories
-from crm_lab.ltv.models import bg_nbd_problem, gamma_gamma_problem
 
 # Two searches that stop at a gradient of 1e-7 differ by less than this in the parameters.
 OPTIMUM = 2e-4
@@ -49,9 +48,9 @@ def values(parameters: BGNBDParameters | GammaGammaParameters) -> list[float]:
 def test_weighted_equals_exploded(cdnow_history: PurchaseHistory) -> None:
     frame = cdnow_history.customers
     columns = [frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "age")]
-    each = backend.fit_bg_nbd_tuples(*columns, np.ones(len(frame)))
+    each = backend.fit_purchase_tuples("bg_nbd", *columns, np.ones(len(frame)))
     t = distinct_histories(cdnow_history)
-    weighted = backend.fit_bg_nbd_tuples(t.frequency, t.recency, t.age, t.customers)
+    weighted = backend.fit_purchase_tuples("bg_nbd", t.frequency, t.recency, t.age, t.customers)
     np.testing.assert_allclose(weighted.parameters, each.parameters, rtol=OPTIMUM)
     np.testing.assert_allclose(weighted.standard_errors, each.standard_errors, rtol=10 * OPTIMUM)
 
@@ -80,8 +79,8 @@ def test_currency_scales_gamma_and_nothing_else(cdnow_history: PurchaseHistory) 
 def test_start_does_not_move_the_optimum(cdnow_history: PurchaseHistory) -> None:
     t = distinct_histories(cdnow_history)
     args = (t.frequency, t.recency, t.age, t.customers)
-    cold = backend.fit_bg_nbd_tuples(*args)
-    warm = backend.fit_bg_nbd_tuples(*args, start=(0.3, 5.0, 0.7, 2.0))
+    cold = backend.fit_purchase_tuples("bg_nbd", *args)
+    warm = backend.fit_purchase_tuples("bg_nbd", *args, start=(0.3, 5.0, 0.7, 2.0))
     np.testing.assert_allclose(warm.parameters, cold.parameters, rtol=OPTIMUM)
 
 
@@ -149,18 +148,6 @@ def test_no_dropout_is_said_to_be_a_collapse() -> None:
     assert "collapsed" in ahead.sentence()
 
 
-def test_problems_by_hand() -> None:
-    fine = BGNBDParameters(r=1, alpha=1, a=1, b=1)
-    nan = BGNBDParameters(r=np.nan, alpha=1, a=1, b=1)
-    assert bg_nbd_problem(fine, fine) == ""
-    assert "standard errors" in bg_nbd_problem(fine, nan)
-    assert "run off" in bg_nbd_problem(BGNBDParameters(r=1, alpha=1, a=5e4, b=9e4), fine)
-    money = GammaGammaParameters(p=1, q=2, gamma=1)
-    assert gamma_gamma_problem(money, money) == ""
-    heavy = GammaGammaParameters(p=1, q=0.98, gamma=1)
-    assert "q = 0.980, must be above 1" in gamma_gamma_problem(heavy, money)
-
-
 @pytest.mark.parametrize(
     ("history", "reason"),
     [
@@ -194,7 +181,7 @@ def test_everybody_alike_does_not_raise() -> None:
 def test_failed_search_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "TOLERANCES", (0.0,))
     history = base([1, 2, 0, 4] * 50, [5.0, 6.0, 0.0, 9.5] * 50, 10.0)
-    fit = fit_bg_nbd(history)
+    fit = fit_bg_nbd(history, backend="lifetimes")
     assert not fit.converged
     assert "did not converge" in fit.sentence()
 

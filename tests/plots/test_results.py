@@ -23,8 +23,11 @@ from crm_lab import ltv
 from crm_lab.campaigns.loopback import Planted, PlantedCheck
 from crm_lab.cards import CARD_CSS, RESULT_MIME, Result, card
 from crm_lab.datasets import load_cdnow
+from crm_lab.experiments.estimators import RowEstimator
+from crm_lab.experiments.outcomes import Outcomes
+from crm_lab.experiments.segments import read_segment
 from crm_lab.plots import show_plot
-from crm_lab.plots.effects import plot_effects, plot_levels
+from crm_lab.plots.effects import plot_effects
 from crm_lab.plots.palette import CONTROL
 from crm_lab.stats import (
     minimum_detectable_effect_proportion,
@@ -39,14 +42,20 @@ EVIL = "<script>alert(1)</script>"
 
 MODULES = (
     "crm_lab.campaigns.",
-    "crm_lab.customers.",
+    "crm_lab.customers.overview",
     "crm_lab.experiments.calibration",
     "crm_lab.experiments.control_group",
     "crm_lab.experiments.outlook",
     "crm_lab.experiments.preview",
     "crm_lab.experiments.results",
+    "crm_lab.experiments.segments",
     "crm_lab.gateway.",
-    "crm_lab.ltv.",
+    "crm_lab.ltv.covariates",
+    "crm_lab.ltv.cross_check",
+    "crm_lab.ltv.fits",
+    "crm_lab.ltv.forecast",
+    "crm_lab.ltv.history",
+    "crm_lab.ltv.validation",
     "crm_lab.stats.effects",
     "crm_lab.stats.sample_ratio",
     "crm_lab.workbench",
@@ -59,6 +68,32 @@ def planted_check() -> PlantedCheck:
     planted = Planted(arm="strong", effect=0.4, recipients=900, orders=100, revenue=123_456.78)
     return PlantedCheck(
         rows=((planted, 110.0, 70.0, 150.0),), customers={"strong": 1_000}, currency="EUR"
+    )
+
+
+def segment_reading() -> Any:
+    plan = example("ExperimentResult").plan
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {
+            "customer_id": [str(n) for n in range(400)],
+            "unit_id": [str(n) for n in range(400)],
+            "variant": ["strong", "control"] * 200,
+            "revenue": rng.gamma(1.0, 20.0, 400),
+            "orders": 1,
+            "pre_revenue": rng.gamma(1.0, 20.0, 400),
+            "pre_orders": 1,
+        }
+    )
+    estimator = RowEstimator(plan=plan, outcomes=Outcomes.from_frame(plan, frame), permutations=99)
+    labels = pd.Series(["lower third", "upper third"] * 200, dtype=str).sort_values()
+    return read_segment(
+        estimator,
+        labels.reset_index(drop=True),
+        segment="value",
+        arm="strong",
+        alpha=0.05,
+        rng=rng,
     )
 
 
@@ -99,7 +134,15 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
         refits=10,
         rng=np.random.default_rng(1),
     ),
-    "BGNBDFit": lambda: example("LifetimeForecast").model,
+    "SegmentReading": lambda: segment_reading(),
+    "PurchaseFit": lambda: example("LifetimeForecast").model,
+    "CrossCheck": lambda: ltv.cross_check(example("PurchaseFit"), example("PurchaseHistory")),
+    "CovariateFit": lambda: ltv.fit_with_covariates(
+        example("PurchaseHistory"),
+        example("PurchaseHistory")
+        .customers[["customer_id"]]
+        .assign(even=lambda frame: np.arange(len(frame)) % 2),
+    ),
     "GammaGammaFit": lambda: example("LifetimeForecast").spend_model,
 }
 
@@ -263,10 +306,6 @@ def test_every_part_of_a_card_is_escaped() -> None:
 
 def test_the_control_group_is_grey_on_the_plots_of_effects() -> None:
     try:
-        levels = plot_levels(example("ExperimentResult"))
-        first = levels.patches[0].get_facecolor()
-        assert first == plt.matplotlib.colors.to_rgba(CONTROL)
-        assert levels.get_title(loc="left").endswith("?")
         line = plot_effects(example("ExperimentResult")).lines[0]
         assert line.get_color() == CONTROL
     finally:
