@@ -28,7 +28,7 @@ CAMPAIGN = "november-mailing"
 STARTS_ON = date(2017, 11, 1)
 ENDS_ON = date(2017, 11, 28)
 TODAY = "2017-11-01"
-DAY_AFTER = "2017-11-29"
+MID_MONTH, DAY_AFTER = "2017-11-16", "2017-11-29"
 JOURNEY_GATEWAY = "data/gateway"
 CDNOW = "cdnow"
 CDNOW_GATEWAY = "data/cdnow"
@@ -134,6 +134,16 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("experiment", "analyze", CAMPAIGN)
     decided = ("--by", "Head of CRM", "--note", "reminder only; look again in February")
     step("experiment", "decide", CAMPAIGN, "ship", *decided, "--as-of", DAY_AFTER)
+    step("plan", "pacing", "--as-of", MID_MONTH)
+    revised = ("--reason", "the reminder works, the newsletter does not", "--by", "Head of CRM")
+    step(
+        *("plan", "revise", "--item", "second-wave.recipients"),
+        "--to",
+        "2000",
+        *revised,
+        "--as-of",
+        MID_MONTH,
+    )
     out.rule("7  An online school, invented, with its forms and deals")
     _school(settings.folder / SHOP / SCHOOL, step, short)
     out.rule("8  Publish")
@@ -149,6 +159,8 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     title = ("--title", "Two mailings in November (effects planted)")
     step("report", "run", "campaign_experiment", *title, "-p", "experiment", CAMPAIGN)
     step("report", "run", "crm_effect", "-p", "margin_share", "0.25")
+    step("report", "run", "mechanics_league")
+    step("report", "run", "month_pacing", "-p", "as_of", MID_MONTH)
     step("report", "run", "ltv_forecast", "--gateway", CDNOW, "-p", "calibration_end", "1997-09-30")
     title = ("--title", "From the first form to a deal (invented school)")
     step("report", "run", "funnel", "--gateway", SCHOOL, *title, "-p", "experiment", REACTIVATION)
