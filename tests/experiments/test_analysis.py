@@ -27,6 +27,7 @@ from crm_lab.experiments.spec import (
     ExperimentSpec,
     MetricsSpec,
 )
+from crm_lab.gateway import audits
 from crm_lab.simulation.shops import Shop, till_file
 from crm_lab.workbench import Workbench, open_workbench
 
@@ -229,6 +230,52 @@ def test_control_customers_who_got_mail_light_the_contamination_light(
     assert light_of(result, "Contamination").tone == "bad"
     assert result.verdict == "cannot conclude"
     assert "A check failed (contamination)" in result.sentence()
+
+
+def send_others(workbench: Workbench, at: str) -> None:
+    """Another campaign reaches the arms, and not the standing control group."""
+    folder = workbench.settings.folder
+    (folder / "maps" / "campaigns.yml").write_text(
+        "table: campaign\nsource_system: old\nfiles: 'campaigns*.csv'\ncolumns:\n"
+        "  campaign_id: id\n  name: id\n"
+    )
+    import_rows(workbench, "campaigns", pd.DataFrame({"id": ["easter"]}), "easter")
+    (folder / "maps" / "sends.yml").write_text(
+        "table: send\nsource_system: old\nfiles: 'sends*.csv'\ncolumns:\n"
+        "  send_id: id\n  campaign_id: {value: easter}\n  customer_id: customer\n"
+        "  scheduled_at: at\n"
+    )
+    with workbench.gateway.reader() as reader:  # an address may be that of a control, too
+        shared = set(reader.frame(audits.shared_contacts())["customer_id"])
+    people = sorted(sw.people(workbench, f"experiment:{sw.NAME}", "strong") - shared)
+    rows = pd.DataFrame({"id": people, "customer": people, "at": at})
+    import_rows(workbench, "sends", rows.assign(id="easter-" + rows["id"]), "easter")
+
+
+def test_a_pre_period_in_which_the_arms_were_treated_is_no_covariate(
+    workbench_at: WorkbenchAt,
+) -> None:
+    workbench = workbench_at("finished")
+    send_others(workbench, "2024-04-20 12:00:00")
+    result = workbench.experiment(sw.NAME).analyze(seed=7)
+    assert result.others.spoils_the_pre_period
+    assert not result.others.is_in_the_effect
+    balance = light_of(result, "Balance")
+    assert balance.tone == "unsure"
+    assert "nothing is adjusted by it" in balance.detail
+    metrics = {found.metric for found in result.arm("strong").comparisons}
+    assert not any(name.endswith(", adjusted") for name in metrics)
+    assert result.arm("strong").variance_reduction == 0
+
+
+def test_campaigns_beside_it_are_said_to_be_in_the_effect(workbench_at: WorkbenchAt) -> None:
+    workbench = workbench_at("finished")
+    send_others(workbench, "2024-05-10 12:00:00")
+    result = workbench.experiment(sw.NAME).analyze(seed=7)
+    assert result.others.is_in_the_effect
+    light = light_of(result, "Contamination")
+    assert light.tone == "unsure"
+    assert "the effect is that of all of them together" in light.detail
 
 
 def test_lost_customers_break_the_sample_ratio(
