@@ -32,7 +32,7 @@ ADVICE = {
 }
 
 NOTHING = (
-    "Cannot conclude: no experiment with a control group can be read yet, so no {what} can be"
+    "Cannot conclude. No experiment with a control group can be read yet, so no {what} can be"
     " compared with another."
 )
 BASIS = "{experiments} with a control group, {rows}."

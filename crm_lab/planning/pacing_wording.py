@@ -5,18 +5,18 @@ from __future__ import annotations
 METRICS = {"revenue": "revenue", "orders": "orders"}
 
 ON_PLAN = (
-    "On plan: {month} should end at {forecast}, which is above the plan of {target} even at the"
+    "On plan. {month} should end at {forecast}, which is above the plan of {target} even at the"
     " lower end."
 )
 BEHIND = (
-    "Behind: {month} should end at {forecast}, which is below the plan of {target} even at the"
+    "Behind. {month} should end at {forecast}, which is below the plan of {target} even at the"
     " upper end; {gap} are missing."
 )
 CANNOT_TELL = (
-    "Cannot tell: {month} should end at {forecast}, and the plan of {target} lies inside; it is"
+    "Cannot tell. {month} should end at {forecast}, and the plan of {target} lies inside; it is"
     " reached with a probability of {probability}."
 )
-NO_FORECAST = "Cannot tell: the end of {month} cannot be foreseen, because {reason}."
+NO_FORECAST = "Cannot tell. The end of {month} cannot be foreseen, because {reason}."
 REACHED = "The month is over: {month} brought {fact}, and the plan of {target} is reached."
 MISSED = "The month is over: {month} brought {fact} of the planned {target}; {gap} are missing."
 SO_FAR = (

@@ -103,7 +103,7 @@ def test_verdicts_follow_the_interval() -> None:
 def test_sentences_say_verdict_gap_and_interval() -> None:
     behind = pace(34_000)
     text = behind.sentence()
-    assert text.startswith("Behind: 2024-05 should end at ")
+    assert text.startswith("Behind. 2024-05 should end at ")
     assert behind.money(behind.gap) in text
     assert behind.gap.estimate == pytest.approx(34_000 - behind.forecast.total)
     assert behind.gap.low == pytest.approx(34_000 - behind.forecast.high)
