@@ -158,6 +158,7 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     step("report", "run", "aa_calibration", "--gateway", CDNOW, *music_title, *music_window)
     title = ("--title", "Two mailings in November (effects planted)")
     step("report", "run", "campaign_experiment", *title, "-p", "experiment", CAMPAIGN)
+    step("report", "run", "uplift_targeting", "-p", "experiment", CAMPAIGN)
     step("report", "run", "crm_effect", "-p", "margin_share", "0.25")
     step("report", "run", "mechanics_league")
     step("report", "run", "month_pacing", "-p", "as_of", MID_MONTH)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -37,8 +37,10 @@ from crm_lab.handles.crm_effect import CrmEffect
 from crm_lab.handles.funnels import Funnels
 from crm_lab.handles.league import League
 from crm_lab.handles.pacing import Pacing
-from crm_lab.handles.uplift import Uplift
 from crm_lab.settings import load_settings
+
+if TYPE_CHECKING:
+    from crm_lab.handles.uplift import Uplift
 
 DESIGN_WEEKS = (4, 8, 13)
 """Window lengths of the curve over the horizon."""
@@ -278,6 +280,9 @@ class Workbench(Context):
         progress: bool = False,
     ) -> Uplift:
         """Say whom to contact by an arm of an experiment (see `crm_lab.handles.uplift.Uplift`)."""
+        # scikit-learn makes every command slower that does not need it
+        from crm_lab.handles.uplift import Uplift
+
         return Uplift(
             self,
             name,

@@ -40,7 +40,6 @@ __all__ = [
     "buyers_before",
     "campaigns_not_randomised",
     "control_contacts",
-    "daily_revenue",
     "deliveries_of",
     "hash_expression",
     "imported_until",
@@ -56,7 +55,6 @@ __all__ = [
     "recipients_of",
     "repeaters",
     "sent_list",
-    "touched_controls",
     "valid_orders",
 ]
 
@@ -143,21 +141,6 @@ def outcomes(
     """
 
 
-def daily_revenue(scope: str, *, starts_at: datetime, ends_at: datetime, zone: str) -> str:
-    """Revenue per variant and local day of the customers assigned under ``scope``."""
-    day = local_day("o.ordered_at", zone)
-    return f"""
-        select a.variant, {day} as day, cast(sum(o.net_revenue) as double) as revenue,
-               count(*) as orders
-        from assignment as a
-        join ({valid_orders()}) as o on o.customer_id = a.customer_id
-        where a.scope = '{sql_text(scope)}'
-          and o.ordered_at >= {moment(starts_at)} and o.ordered_at < {moment(ends_at)}
-        group by 1, 2
-        order by 1, 2
-    """
-
-
 def purchase_days(as_of: datetime, *, zone: str) -> str:
     """One row per customer and purchase day before ``as_of``: customer_id, day, amount.
 
@@ -222,21 +205,6 @@ def repeaters() -> str:
             group by customer_id
             having count(distinct cast(ordered_at as date)) > 1
         ) as returned
-    """
-
-
-def touched_controls(scope: str, *, starts_at: datetime, ends_at: datetime) -> str:
-    """Select the controls of ``scope`` to whom marketing was sent in the window."""
-    return f"""
-        select a.customer_id, count(*) as messages, min(s.scheduled_at) as first_at,
-               count(distinct s.campaign_id) as campaigns
-        from assignment as a
-        join send as s on s.customer_id = a.customer_id
-        where a.scope = '{sql_text(scope)}' and a.variant = 'control'
-          and coalesce(s.message_class, 'marketing') = 'marketing'
-          and s.scheduled_at >= {moment(starts_at)} and s.scheduled_at < {moment(ends_at)}
-        group by 1
-        order by 1
     """
 
 

@@ -32,6 +32,8 @@ from crm_lab.experiments.spec import (
 from crm_lab.gateway import ImportReport
 from crm_lab.gateway.dialects import Dialect, HashedArms, arm_sql
 from crm_lab.handles.context import Context, import_folder, now
+from crm_lab.handles.lifetime_effect import lifetime_effect
+from crm_lab.ltv.contrast import DEFAULT_REFITS, LifetimeContrast
 
 
 class Experiment:
@@ -174,6 +176,49 @@ class Experiment:
             rng=np.random.default_rng(seed),
             snapshot_id=snapshot_id,
             file_plan=self.file_plan,
+        )
+
+    def lifetime_effect(
+        self,
+        *,
+        weeks: float = 26,
+        arm: str | None = None,
+        refits: int = DEFAULT_REFITS,
+        seed: int = 1,
+        progress: bool = False,
+    ) -> LifetimeContrast:
+        """Say what an arm adds to the value of a customer, so far and ``weeks`` ahead.
+
+        Parameters
+        ----------
+        weeks : float
+            How far to look after the window of the plan, or after the data where they end before.
+        arm : str, optional
+            Which arm; by default the first of the plan.
+        refits : int
+            Bootstrap refits of each arm.
+        seed : int
+            Seed of the bootstrap.
+        progress : bool
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        LedgerError
+            The arms were never drawn.
+        DesignError
+            There is no such arm, or there are no orders in the window.
+        """
+        plan = self.registered()
+        return lifetime_effect(
+            self._workbench,
+            plan,
+            assigned_at=assigned_at(self._workbench.gateway, self.name),
+            arm=arm or plan.arms[0],
+            weeks=weeks,
+            refits=refits,
+            seed=seed,
+            progress=progress,
         )
 
     def loopback(
