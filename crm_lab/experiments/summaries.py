@@ -254,12 +254,12 @@ def open_summaries(reader: Reader, plan: Plan, window: Window, population: str) 
         )
     wanted, columns, reasons = summary_measures(plan, window)
     counts = reader.rows(customers_by_variant(population))
-    if any(row["drawn_with_others"] for row in counts):
-        reasons = dict.fromkeys(plan.metrics, SUMMARY_CLUSTERS)
     relation = customer_measures(population, wanted, only_active=True)
     groups, counted = _needed(plan, columns)
     money = [item.column for item in wanted if item.measure in MONEY_MEASURES]
     rows = power_sums(reader, relation, groups, money=money, counted=counted)
+    if any(row["drawn_with_others"] for row in rows):
+        reasons = dict.fromkeys(plan.metrics, SUMMARY_CLUSTERS)
     return SummaryEstimator(
         plan=plan,
         customers={str(row["variant"]): int(row["customers"]) for row in counts},

@@ -167,10 +167,9 @@ def as_numbers(relation: str, wanted: Sequence[Measured]) -> str:
 
 
 def customers_by_variant(population: str) -> str:
-    """Count the customers of a population: variant, customers, and those drawn with others."""
+    """Count the customers of a population: variant, customers."""
     return f"""
-        select variant, count(*) as customers,
-               count(*) filter (where unit_id <> customer_id) as drawn_with_others
+        select variant, count(*) as customers
         from ({population}) as people group by variant order by variant
     """
 
@@ -202,8 +201,8 @@ def power_sums(
     Returns
     -------
     list of dict
-        One per variant: variant, active, counts, then a whole number per product, named by
-        :func:`product_name`.
+        One per variant: variant, active, drawn_with_others (those of them whose unit is not they
+        alone), counts, then a whole number per product, named by :func:`product_name`.
 
     Notes
     -----
@@ -244,8 +243,12 @@ def power_sums_query(
         f"coalesce(sum({_product(factors)}), 0) as {product_name(factors)}" for factors in products
     ]
     return f"""
-        select variant, count(*) as active, {", ".join(sums)}
-        from (select variant, {whole} from ({relation}) as measured) as whole
+        select variant, count(*) as active,
+               count(*) filter (where unit_id <> customer_id) as drawn_with_others,
+               {", ".join(sums)}
+        from (
+            select variant, customer_id, unit_id, {whole} from ({relation}) as measured
+        ) as whole
         group by variant order by variant
     """
 

@@ -274,3 +274,18 @@ def test_built_in_metrics_are_sound() -> None:
     for name, spec in BUILT_IN.items():
         assert MetricSpec(**spec.model_dump()) == spec
         assert spec.label, name
+
+
+def test_sums_of_customers_who_were_drawn_together_are_refused(
+    measured: tuple[Workbench, Plan],
+) -> None:
+    workbench, plan = measured
+    together = (
+        "select customer_id, substr(customer_id, 1, 5) as unit_id, variant"
+        f" from ({operations.assigned(plan.scope)}) as people"
+    )
+    with workbench.gateway.reader() as reader:
+        sums = open_summaries(reader, plan, Window.of(plan, assigned_at=sw.ASSIGNED_AT), together)
+    effect = estimated(sums, "revenue_per_customer").comparison.absolute
+    assert not effect.is_known
+    assert "drawn in groups" in effect.reason
