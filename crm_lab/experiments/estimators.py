@@ -7,12 +7,11 @@ and permutes; :class:`SummaryEstimator` is for bases of millions, whose sums the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from crm_lab.experiments.metrics import MetricSpec
 from crm_lab.experiments.outcomes import (
@@ -37,8 +36,10 @@ from crm_lab.stats import (
     compare_quantiles,
     compare_ratios,
     cuped,
+    mean_interval,
     proportion_interval,
     ratio_estimate,
+    residual_spread,
     size_reason,
     unknown_comparison,
 )
@@ -138,7 +139,6 @@ class RowEstimator:
     outcomes: Outcomes
     strata: pd.Series[str] | None = None
     permutations: int = PERMUTATIONS
-    _limits: dict[str, float] = field(default_factory=dict)
 
     @property
     def customers(self) -> Mapping[str, int]:
@@ -195,7 +195,7 @@ class RowEstimator:
             return Estimate(comparison=self._share(metric, columns[0], one, other, rng, **shared))
         if spec.kind == "ratio":
             return Estimate(comparison=self._ratio(metric, columns, one, other, rng, **shared))
-        values = [self._values(metric, spec, columns, part) for part in (one, other)]
+        values = [self._values(spec, columns, part) for part in (one, other)]
         if spec.kind == "quantile":
             assert spec.quantile is not None  # the definition of a quantile names it
             buyers = [part[part != 0] for part in values]
@@ -218,7 +218,7 @@ class RowEstimator:
             pair = PairMoments.from_arrays(part[columns[0]], part[columns[1]])
             ratio = ratio_estimate(pair, alpha=alpha)
             return ratio.estimate, ratio.low, ratio.high
-        values = self._values(metric, spec, columns, part)
+        values = self._values(spec, columns, part)
         if spec.kind == "quantile":
             return (float("nan"),) * 3
         return mean_interval(Moments.from_array(values), alpha=alpha)
@@ -234,7 +234,7 @@ class RowEstimator:
         if spec.kind == "share":
             rate = float((part[columns[0]] > 0).mean())
             return Base(value=rate, spread=float("nan"), is_share=True)
-        values = self._values(metric, spec, columns, part)
+        values = self._values(spec, columns, part)
         if spec.kind == "ratio":
             below = part[columns[1]].to_numpy(dtype=float)
             if not below.sum() > 0:
@@ -246,7 +246,7 @@ class RowEstimator:
         names = covariates_for(self.plan, spec)
         if names and spread > 0:
             covariates = part[list(names)].to_numpy(dtype=float)
-            spread = _spread_left(values, covariates)
+            spread = residual_spread(values, covariates)
         return Base(value=float(values.mean()), spread=spread)
 
     def _mean(
@@ -302,27 +302,7 @@ class RowEstimator:
         They are adjusted where the plan adjusts, 0 or 1 for a share, and missing for metrics that
         are no mean over everybody assigned.
         """
-        return self._compared(metric, self.outcomes.of(arm), self.outcomes.of(CONTROL))
-
-    def pooled_error(
-        self, metric: str, is_treated: pd.Series[bool], is_control: pd.Series[bool]
-    ) -> float:
-        """Give the standard error of a difference from the spread of both sides together.
-
-        For pooling many effects: a small control that misses the rare large values has too small a
-        spread of its own. NaN for metrics that are no mean over everybody assigned.
-        """
-        rows = self.outcomes.frame
-        values = self._compared(metric, rows[is_treated], rows[is_control])
-        if values is None or min(part.size for part in values) < 2:
-            return float("nan")
-        centred = np.concatenate([part - part.mean() for part in values])
-        variance = float(np.square(centred).sum()) / (centred.size - 2)
-        return float(np.sqrt(variance * sum(1 / part.size for part in values)))
-
-    def _compared(
-        self, metric: str, one: pd.DataFrame, other: pd.DataFrame
-    ) -> tuple[np.ndarray, np.ndarray] | None:
+        one, other = self.outcomes.of(arm), self.outcomes.of(CONTROL)
         spec = self.plan.metric(metric)
         if spec.kind not in ("mean", "share", "days_to_first") or metric in self.outcomes.reasons:
             return None
@@ -330,7 +310,7 @@ class RowEstimator:
         if spec.kind == "share":
             has = [(part[columns[0]] > 0).to_numpy(dtype=float) for part in (one, other)]
             return has[0], has[1]
-        values = [self._values(metric, spec, columns, part) for part in (one, other)]
+        values = [self._values(spec, columns, part) for part in (one, other)]
         adjusted = self._adjusted(spec, values, one, other)
         if adjusted is None:
             return values[0], values[1]
@@ -413,42 +393,17 @@ class RowEstimator:
             arms=arms,
         )
 
-    def _values(
-        self, metric: str, spec: MetricSpec, columns: tuple[str, ...], part: pd.DataFrame
-    ) -> np.ndarray:
-        if metric not in self._limits:
-            self._limits[metric] = winsor_limit_of(self.outcomes.frame, columns, spec)
+    def _values(self, spec: MetricSpec, columns: tuple[str, ...], part: pd.DataFrame) -> np.ndarray:
         raw = part[columns[0]].to_numpy(dtype=float)
         if spec.kind == "days_to_first":  # everybody is watched until the end, so nobody is lost
             horizon = self._span_days(spec)
             return np.minimum(np.where(np.isnan(raw), horizon, raw), horizon)
-        values = limited(raw, spec, limit=self._limits[metric])
+        values = limited(raw, spec, limit=winsor_limit_of(self.outcomes.frame, columns, spec))
         return values * (7 / self._span_days(spec)) if spec.per_week else values
 
     def _span_days(self, spec: MetricSpec) -> float:
         start, end = metric_span(spec, self.outcomes.window)
         return (end - start).total_seconds() / 86_400
-
-
-def mean_interval(moments: Moments, *, alpha: float) -> tuple[float, float, float]:
-    """Give a mean with its interval by Student's t; for the level of a guardrail."""
-    if moments.n < 2:
-        return (float("nan"),) * 3
-    error = float(np.sqrt(moments.variance / moments.n))
-    width = -float(special.stdtrit(moments.n - 1, alpha / 2)) * error
-    return moments.mean, moments.mean - width, moments.mean + width
-
-
-def _spread_left(values: np.ndarray, covariates: np.ndarray) -> float:
-    """Give the standard deviation of what the covariates leave unexplained."""
-    centred = covariates - covariates.mean(axis=0)
-    deviations = values - values.mean()
-    lengths = np.sqrt(np.square(centred).sum(axis=0))
-    varies = lengths > 0
-    if varies.any():
-        scaled = centred[:, varies] / lengths[varies]
-        deviations = deviations - scaled @ np.linalg.lstsq(scaled, deviations, rcond=1e-10)[0]
-    return float(np.sqrt(np.square(deviations).sum() / (values.size - 1)))
 
 
 def _unknown(

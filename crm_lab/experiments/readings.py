@@ -153,8 +153,10 @@ def _sequence(plan: Plan, arm: str, values: Pair, *, look: Look) -> ConfidenceSe
     )
 
 
-def _bayesian(plan: Plan, arm: str, values: Pair, *, look: Look) -> BayesianReading:
-    """Read the arm with a stated prior."""
+def _bayesian(plan: Plan, arm: str, values: Pair, *, look: Look) -> BayesianReading | None:
+    """Read the arm with a stated prior; nothing where less is better, since it calls more better."""
+    if plan.metric(plan.primary_metric).direction == "down":
+        return None
     label = plan.label(plan.primary_metric)
     shared: dict[str, Any] = {"alpha": look.alpha, "metric": label, "arms": (arm, CONTROL)}
     if plan.metric(plan.primary_metric).kind == "share":

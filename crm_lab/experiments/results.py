@@ -353,7 +353,7 @@ class ExperimentResult(Result):
             return wording.ARM_NO_ESTIMATE.format(arm=arm.arm, reason=effect.reason)
         words = {
             "arm": arm.arm,
-            "effect": _effect_text(arm.primary, self.plan),
+            "effect": self._effect(arm.primary),
             "relative": formats.percent_interval(relative.estimate, relative.low, relative.high)
             if relative.is_known
             else formats.CANNOT_TELL,
@@ -370,11 +370,28 @@ class ExperimentResult(Result):
         }
         templates = {
             "ship": wording.ARM_SHIP,
-            "stop": wording.ARM_STOP,
+            "stop": self._stop_template(arm),
             "continue": wording.ARM_CONTINUE,
             "cannot conclude": wording.ARM_UNKNOWN,
         }
         return templates[arm.verdict].format(**words)
+
+    def _effect(self, comparison: Comparison) -> str:
+        """Write the difference with what it is a difference of."""
+        name = comparison.metric.partition(",")[0]
+        text = _effect_text(comparison, self.plan)
+        if self.plan.metric(name).kind == "mean":
+            return wording.PER_CUSTOMER.format(effect=text)
+        return wording.IN_METRIC.format(effect=text, metric=self.plan.label(name))
+
+    def _stop_template(self, arm: ArmResult) -> str:
+        """Give the reason for which an arm is stopped: its own effect, or a guardrail."""
+        spec = self.plan.metric(self.plan.primary_metric)
+        effect = arm.primary.absolute
+        is_worse = effect.high < 0 if spec.direction == "up" else effect.low > 0
+        if not is_worse:
+            return wording.ARM_GUARDED
+        return wording.ARM_STOP if spec.direction == "up" else wording.ARM_WORSE
 
     def _rule(self) -> str:
         plan = self.plan

@@ -8,13 +8,11 @@ holds. Segments are named in the plan and use nothing that happened after the dr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from crm_lab import formats
 from crm_lab.cards import Result
@@ -170,8 +168,8 @@ def read_segment(
     -----
     For drawing to the mean the standard error of a group comes from the spread of both sides
     together: that of a small control alone misses the rare large orders, and pooled intervals then
-    cover 88 % instead of 95 % (``docs/simulations/designs.md``). For a ratio it comes from the
-    width of the interval. A group with fewer than 30 customers on a side has no effect of its own.
+    cover 88 % instead of 95 % (``docs/simulations/designs.md``). A group with fewer than 30
+    customers on a side has no effect of its own.
     """
     plan = estimator.plan
     frame = estimator.outcomes.frame
@@ -182,18 +180,9 @@ def read_segment(
         _group(estimator, labels == group, is_arm, is_control, group, alpha, child)
         for group, child in zip(groups, children, strict=True)
     ]
-    errors = [
-        estimator.pooled_error(
-            plan.primary_metric, (labels == group) & is_arm, (labels == group) & is_control
-        )
-        for group in groups
-    ]
     pooled = pool_effects(
         [item.absolute.estimate for item in found],
-        [
-            error if np.isfinite(error) else standard_error(item, alpha=alpha)
-            for error, item in zip(errors, found, strict=True)
-        ],
+        [item.pooled_error for item in found],
         alpha=alpha,
         names=groups,
         p_values=[item.absolute.p_value for item in found],
@@ -209,15 +198,6 @@ def read_segment(
         comparisons=tuple(found),
         pooled=pooled,
     )
-
-
-def standard_error(comparison: Comparison, *, alpha: float) -> float:
-    """Give the standard error that the interval of a difference stands for."""
-    effect = comparison.absolute
-    width = effect.high - effect.low
-    if not np.isfinite(width) or width <= 0:
-        return float("nan")
-    return float(width / (-2.0 * special.ndtri(alpha / 2)))
 
 
 def _group(
@@ -249,8 +229,3 @@ def _group(
         rng=rng,
         arms=(group, CONTROL),
     ).comparison
-
-
-def segment_of(readings: Sequence[SegmentReading], segment: str) -> list[SegmentReading]:
-    """Give the readings of one segment, an arm each."""
-    return [item for item in readings if item.segment == segment]

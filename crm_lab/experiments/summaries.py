@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from crm_lab.errors import DesignError
-from crm_lab.experiments.estimators import Base, Estimate, mean_interval
+from crm_lab.experiments.estimators import Base, Estimate
 from crm_lab.experiments.metrics import MetricSpec
 from crm_lab.experiments.outcomes import (
     NET,
@@ -46,6 +46,7 @@ from crm_lab.stats import (
     compare_means_moments,
     compare_proportions,
     cuped_products,
+    mean_interval,
     proportion_interval,
     size_reason,
     unknown_comparison,

@@ -34,18 +34,21 @@ EFFECT_MEANINGS = {
 }
 
 ARM_SHIP = (
-    "{arm} brought {effect} per customer, {relative}, {total} in all, against {controls} customers"
+    "{arm} brought {effect}, {relative}, {total} in all, against {controls} customers"
     " who got nothing"
 )
-ARM_STOP = "{arm} cost sales: {effect} per customer, {relative}"
+ARM_STOP = "{arm} cost sales: {effect}, {relative}"
+ARM_WORSE = "{arm} made it worse: {effect}, {relative}"
+ARM_GUARDED = "{arm} stands at {effect}, {relative}, and does not keep its guardrails"
+PER_CUSTOMER = "{effect} per customer"
+IN_METRIC = "{effect} in {metric}"
 ARM_UNKNOWN = (
-    "of {arm} nothing can be concluded: {effect} per customer, {relative}; only a change of about"
+    "of {arm} nothing can be concluded: {effect}, {relative}; only a change of about"
     " {detectable} would show"
 )
 ARM_NO_ESTIMATE = "of {arm} nothing can be concluded, because {reason}"
 ARM_CONTINUE = (
-    "{arm} stands at {effect} per customer; the window ends on {end} and orders are known until"
-    " {known}"
+    "{arm} stands at {effect}; the window ends on {end} and orders are known until {known}"
 )
 RULE = "Registered rule: {rule} over {days} days."
 ATTRIBUTED = (

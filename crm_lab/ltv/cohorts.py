@@ -14,7 +14,6 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
@@ -24,6 +23,7 @@ from crm_lab.ltv.fits import check_alpha
 from crm_lab.ltv.predictions import LifetimePredictions
 from crm_lab.ltv.wording import span
 from crm_lab.stats import pool_effects
+from crm_lab.stats.normal import two_sided_quantile
 
 MIN_GROUP = 20
 """A group with fewer customers has no interval of its own."""
@@ -197,7 +197,7 @@ def group_values(
     if pooled is not None:
         ends = zip(pooled.shrunken, pooled.shrunken_low, pooled.shrunken_high, strict=True)
         shrunk = dict(zip(pooled.names, ends, strict=True))
-    z = float(special.ndtri(1 - alpha / 2))
+    z = two_sided_quantile(alpha)
     rows = tuple(
         _row(part, z, shrunk.get(part.name), priced.get(part.name, math.nan), curve)
         for part in parts

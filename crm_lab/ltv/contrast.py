@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
@@ -41,6 +40,7 @@ from crm_lab.ltv.parameters import (
     from_vector,
 )
 from crm_lab.ltv.tuples import DistinctHistories, count_histories
+from crm_lab.stats.normal import two_sided_quantile
 
 DEFAULT_REFITS = 200
 """Bootstrap refits per arm; the standard error is then known to about 5 %."""
@@ -390,7 +390,7 @@ def _resample(
 
 def _part(name: str, values: list[float], error: float, alpha: float) -> ContrastPart:
     difference = values[0] - values[1]
-    width = float(special.ndtri(1 - alpha / 2)) * error
+    width = two_sided_quantile(alpha) * error
     return ContrastPart(
         part=name,
         evidence=wording.EVIDENCE[name],

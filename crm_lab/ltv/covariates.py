@@ -46,6 +46,7 @@ from crm_lab.ltv.parameters import (
     unknown,
 )
 from crm_lab.ltv.tuples import DistinctHistories, count_histories
+from crm_lab.stats.normal import two_sided_quantile
 
 CovariateModel = Literal["bg_nbd", "pareto_nbd"]
 
@@ -184,7 +185,7 @@ class CovariateFit(Result):
             [np.log(as_vector(self.parameters)), np.ravel(self.coefficients)]
         )
         errors = np.sqrt(np.diag(self.covariance))
-        width = float(special.ndtri(1 - self.alpha / 2))
+        width = two_sided_quantile(self.alpha)
         return pd.DataFrame(
             {
                 "parameter": [name for name, _ in labels],

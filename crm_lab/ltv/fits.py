@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
 
 from crm_lab.errors import DesignError
 from crm_lab.ltv import wording
@@ -33,6 +32,7 @@ from crm_lab.ltv.parameters import (
     unknown,
 )
 from crm_lab.ltv.tuples import DistinctHistories, count_histories, fingerprint
+from crm_lab.stats.normal import two_sided_quantile
 
 Backend = Literal["own", "lifetimes"]
 """Who searches: our own Newton method, or the package lifetimes as a second opinion."""
@@ -408,5 +408,5 @@ def _correlation(x: FloatArray, mean: FloatArray, alpha: float) -> tuple[float, 
     estimate = float(np.corrcoef(x, mean)[0, 1])
     if abs(estimate) >= 1:
         return (estimate, estimate, estimate)
-    z, width = math.atanh(estimate), float(special.ndtri(1 - alpha / 2)) / math.sqrt(len(x) - 3)
+    z, width = math.atanh(estimate), two_sided_quantile(alpha) / math.sqrt(len(x) - 3)
     return (estimate, math.tanh(z - width), math.tanh(z + width))

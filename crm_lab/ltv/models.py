@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from crm_lab.cards import Result
 from crm_lab.ltv import wording
@@ -30,6 +29,7 @@ from crm_lab.ltv.parameters import (
     from_vector,
     names_of,
 )
+from crm_lab.stats.normal import two_sided_quantile
 
 INDEPENDENCE_LIMIT = 0.2
 """A correlation of frequency and spend beyond this, either way, is warned about."""
@@ -281,7 +281,7 @@ def parameter_frame(parameters: Parameters, covariance: FloatArray, alpha: float
     pandas.DataFrame
         ``parameter``, ``estimate``, ``standard_error``, ``low``, ``high``.
     """
-    width = float(special.ndtri(1 - alpha / 2))
+    width = two_sided_quantile(alpha)
     values = as_vector(parameters)
     errors = as_vector(standard_errors(parameters, covariance))
     factor = np.exp(np.minimum(width * errors / values, 700.0))

@@ -37,6 +37,7 @@ from crm_lab.ltv.next_order import next_order_days
 from crm_lab.ltv.parameters import FloatArray, PurchaseParameters
 from crm_lab.ltv.surfaces import Surface, surfaces
 from crm_lab.ltv.tuples import DistinctHistories
+from crm_lab.stats.normal import two_sided_quantile
 
 NOISE_DRAWS = 10
 """Draws of every customer's own chance; the variance of a total is then known to a few percent."""
@@ -215,7 +216,7 @@ def predict(
     rng = rng if rng is not None else np.random.default_rng(DEFAULT_SEED)
     fit = fit if fit is not None else fit_purchases(history, alpha=alpha)
     spend_fit = spend_fit if spend_fit is not None else fit_gamma_gamma(history, alpha=alpha)
-    z = float(special.ndtri(1 - alpha / 2))
+    z = two_sided_quantile(alpha)
     value_reason = fit.reason or spend_fit.reason
     t = distinct_histories(history)
     frame = history.customers[["customer_id", "frequency", "recency", "age"]].copy()

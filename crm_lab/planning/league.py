@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import pandas as pd
-from scipy.stats import norm
 
 from crm_lab import formats
 from crm_lab.cards import Result
@@ -21,6 +20,7 @@ from crm_lab.errors import DesignError
 from crm_lab.planning import league_wording as wording
 from crm_lab.planning.readouts import Measure, Readout, people_scale, readout_frame, sharing
 from crm_lab.stats.nested_pooling import NestedEffects, pool_nested_effects
+from crm_lab.stats.normal import two_sided_quantile
 
 Dimension = Literal["mechanic", "channel", "send_mode"]
 RowVerdict = Literal["works", "costs sales", "cannot tell"]
@@ -427,7 +427,7 @@ def _rows(
     nested: NestedEffects, used: Sequence[Readout], dimension: Dimension, measure: Measure
 ) -> list[LeagueRow]:
     pooled = nested.pooled
-    z = float(norm.isf(nested.alpha / 2))
+    z = two_sided_quantile(nested.alpha)
     rows = []
     for place, kind in enumerate(nested.kinds):
         raw, error = nested.means[place], nested.standard_errors[place]

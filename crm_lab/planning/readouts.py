@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 import pandas as pd
-from scipy.stats import norm
 
 from crm_lab import formats
 from crm_lab.experiments.looks import window_is_complete
 from crm_lab.experiments.results import ArmResult, ExperimentResult, Money
 from crm_lab.planning import league_wording as wording
 from crm_lab.stats import Comparison, Effect
+from crm_lab.stats.normal import implied_standard_error, two_sided_quantile
 
 Measure = Literal["relative", "amount"]
 """``relative``: change of revenue against the control group. ``amount``: money per customer
@@ -102,7 +102,7 @@ class Readout:
 
     def total(self, alpha: float) -> Money:
         """Give what it brought in all, with its ``1 - alpha`` interval."""
-        half = float(norm.isf(alpha / 2)) * self.amount.standard_error
+        half = two_sided_quantile(alpha) * self.amount.standard_error
         ends = (self.amount.estimate + side * half for side in (0, -1, 1))
         estimate, low, high = (end * self.customers for end in ends)
         return Money(estimate=estimate, low=low, high=high)
@@ -203,8 +203,29 @@ def measured_revenue(
     chosen = [*adjusted, *plain] if is_adjusted else plain
     if not chosen:
         return _unknown(wording.NO_REVENUE)
-    effect = chosen[0].relative if measure == "relative" else chosen[0].absolute
-    return measured_effect(effect, measure)
+    comparison = chosen[0]
+    effect = comparison.relative if measure == "relative" else comparison.absolute
+    found = measured_effect(effect, measure)
+    if not found.is_known or not math.isfinite(comparison.pooled_error):
+        return found
+    return replace(found, standard_error=pooled_error(comparison, measure))
+
+
+def pooled_error(comparison: Comparison, measure: Measure) -> float:
+    """Give the standard error on a measure's scale from the spread of both arms together.
+
+    A small control that misses the rare large orders has a low mean and a narrow interval at
+    once. Pooled by their own intervals, such read-outs cover 88 % where 95 % are promised.
+    """
+    error, effect = comparison.pooled_error, comparison.absolute
+    if measure == "amount":
+        return error
+    units = (effect.n_treatment, effect.n_control)
+    spread = error / math.sqrt(sum(1 / n for n in units))
+    levels = (effect.treatment_value, effect.control_value)
+    return spread * math.sqrt(
+        sum(1 / (n * level**2) for n, level in zip(units, levels, strict=True))
+    )
 
 
 def measured_effect(effect: Effect, measure: Measure) -> Measured:
@@ -230,8 +251,10 @@ def measured_effect(effect: Effect, measure: Measure) -> Measured:
         if min(ends) <= -1:
             return _unknown(wording.OPEN_END)
         ends = (math.log1p(ends[0]), math.log1p(ends[1]), math.log1p(ends[2]))
-    error = (ends[2] - ends[1]) / (2 * float(norm.isf(effect.alpha / 2)))
-    return Measured(estimate=ends[0], standard_error=error) if error else _unknown(wording.NO_WIDTH)
+    error = implied_standard_error(ends[1], ends[2], alpha=effect.alpha)
+    if math.isnan(error):
+        return _unknown(wording.NO_WIDTH)
+    return Measured(estimate=ends[0], standard_error=error)
 
 
 def people_scale(value: float, measure: Measure) -> float:
@@ -251,7 +274,7 @@ def readout_frame(readouts: tuple[Readout, ...], measure: Measure, alpha: float)
     Columns: experiment, mechanic, channel, send_mode, ended_on, customers, controls, estimate,
     low, high, decision, reason.
     """
-    z = float(norm.isf(alpha / 2))
+    z = two_sided_quantile(alpha)
     rows: list[Mapping[str, object]] = []
     for item in sorted(readouts, key=lambda one: (one.ends_at, one.experiment)):
         found = item.measured(measure)

@@ -4,7 +4,7 @@ Proportions are compared by score methods, means by studentised permutation. Bot
 promise when one arm is small, which the usual normal and t approximations do not.
 """
 
-from crm_lab.stats.adjustment import Adjustment, cuped, cuped_theta
+from crm_lab.stats.adjustment import Adjustment, cuped, cuped_theta, residual_spread
 from crm_lab.stats.bayes import read_means, read_proportions
 from crm_lab.stats.bayesian_reading import BayesianReading
 from crm_lab.stats.clusters import compare_clustered_means
@@ -25,7 +25,7 @@ from crm_lab.stats.design_factors import (
 )
 from crm_lab.stats.effects import Comparison, Effect, size_reason, unknown_comparison
 from crm_lab.stats.large_means import compare_means_moments, is_large_enough
-from crm_lab.stats.means import compare_means, compare_means_welch, fieller_set
+from crm_lab.stats.means import compare_means, compare_means_welch, fieller_set, mean_interval
 from crm_lab.stats.moments import Moments, PairMoments
 from crm_lab.stats.multiplicity import adjust_p_values
 from crm_lab.stats.nested_pooling import Expectation, NestedEffects, pool_nested_effects
@@ -131,6 +131,7 @@ __all__ = [
     "group_sequential",
     "intraclass_correlation",
     "is_large_enough",
+    "mean_interval",
     "minimum_detectable_effect_mean",
     "minimum_detectable_effect_proportion",
     "minimum_detectable_effect_ratio",
@@ -149,6 +150,7 @@ __all__ = [
     "read_means",
     "read_proportions",
     "required_total",
+    "residual_spread",
     "sample_ratio_test",
     "score_statistic",
     "sequence_quantile",

@@ -188,6 +188,34 @@ def cuped_theta(
     return product / square if square != 0 else 0.0
 
 
+def residual_spread(y: ArrayLike, x: ArrayLike) -> float:
+    """Give the standard deviation of what covariates leave of an outcome in one arm.
+
+    Use it to say what an adjusted design would see, from customers who were not treated.
+
+    Parameters
+    ----------
+    y : array-like, shape (n,)
+        Outcome per unit.
+    x : array-like, shape (n,) or (n, k)
+        Covariates.
+
+    Examples
+    --------
+    >>> round(residual_spread([1.0, 2.0, 3.0, 5.0], [2, 4, 6, 10]), 9)
+    0.0
+    """
+    outcome = as_values(y, "y")
+    covariates = _as_covariates(x, outcome.size, "x")
+    if outcome.size < 2:
+        return math.nan
+    centred = covariates - covariates.mean(axis=0)
+    deviations = outcome - outcome.mean()
+    theta = _coefficients(centred, deviations, np.abs(covariates).max(axis=0))
+    left = deviations - centred @ theta
+    return math.sqrt(float(np.square(left).sum()) / (outcome.size - 1))
+
+
 def _as_covariates(x: ArrayLike, n: int, name: str) -> FloatArray:
     try:
         array = np.asarray(x, dtype=np.float64)

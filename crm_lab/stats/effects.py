@@ -102,6 +102,11 @@ class Comparison(Result):
         How people read the metric: a plain number, or a share written as a percentage.
     absolute, relative : Effect
         The two effects; both come from one test and share its p-value wherever both are known.
+    pooled_error : float
+        Standard error of the difference from the spread of both arms together, for pooling many
+        comparisons: a small control that misses the rare large values has too small a spread of
+        its own, and pooled intervals then cover too little (``docs/simulations/designs.md``). NaN
+        where the method has none.
 
     Examples
     --------
@@ -119,6 +124,7 @@ class Comparison(Result):
     scale: Scale
     absolute: Effect
     relative: Effect
+    pooled_error: float = math.nan
 
     @property
     def title(self) -> str:  # type: ignore[override]

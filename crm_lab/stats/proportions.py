@@ -181,7 +181,17 @@ def compare_proportions(
         scale="share",
         absolute=absolute,
         relative=relative,
+        pooled_error=_pooled_error(table),
     )
+
+
+def _pooled_error(table: _Table) -> float:
+    """Give the standard error of the difference if both arms have the share of both together."""
+    n = table.n_t + table.n_c
+    if min(table.n_t, table.n_c) < 2:
+        return math.nan
+    share = (table.x_t + table.x_c) / n
+    return math.sqrt(share * (1 - share) * (1 / table.n_t + 1 / table.n_c))
 
 
 def score_statistic(

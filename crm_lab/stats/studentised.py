@@ -185,7 +185,15 @@ def comparison(
         if reason
         else _relative(treatment, control, absolute, quantiles, labels, nonnegative=nonnegative)
     )
-    return _assemble(labels, absolute, relative)
+    pooled = math.nan if covariance else _pooled_error(treatment, control)
+    return _assemble(labels, absolute, relative, pooled_error=pooled)
+
+
+def _pooled_error(treatment: ArmEstimate, control: ArmEstimate) -> float:
+    """Give the standard error of the difference if units vary alike in both arms."""
+    units = treatment.n + control.n
+    spread = treatment.squared_error * treatment.n**2 + control.squared_error * control.n**2
+    return math.sqrt(spread / units * (1 / treatment.n + 1 / control.n))
 
 
 def no_comparison(
@@ -262,7 +270,9 @@ def _nothing(
     )
 
 
-def _assemble(labels: Labels, absolute: Effect, relative: Effect) -> Comparison:
+def _assemble(
+    labels: Labels, absolute: Effect, relative: Effect, *, pooled_error: float = math.nan
+) -> Comparison:
     return Comparison(
         metric=labels.metric,
         variant=labels.arms[0],
@@ -270,4 +280,5 @@ def _assemble(labels: Labels, absolute: Effect, relative: Effect) -> Comparison:
         scale=labels.scale,
         absolute=absolute,
         relative=relative,
+        pooled_error=pooled_error,
     )

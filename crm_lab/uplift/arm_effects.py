@@ -15,13 +15,13 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
 
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.stats import adjust_p_values, pool_effects
 from crm_lab.stats.arguments import FloatArray
+from crm_lab.stats.normal import implied_p_value, implied_standard_error
 from crm_lab.uplift import wording
 from crm_lab.uplift.contrast import PERMUTATIONS, contrast, difference_of_means
 from crm_lab.uplift.policy import Economics
@@ -344,8 +344,10 @@ def _shrunken(rows: Sequence[ArmEffect], alpha: float) -> list[ArmEffect]:
     """Draw the segments of one arm to each other; a lone one stays as it is."""
     if sum(not row.reason for row in rows) < 2:
         return list(rows)
-    reach = -2.0 * float(special.ndtri(alpha / 2.0))
-    errors = [math.nan if row.reason else (row.high - row.low) / reach for row in rows]
+    errors = [
+        math.nan if row.reason else implied_standard_error(row.low, row.high, alpha=alpha)
+        for row in rows
+    ]
     pool = pool_effects([row.estimate for row in rows], errors, alpha=alpha)
     changed = []
     for row, value in zip(rows, pool.shrunken, strict=True):
@@ -410,8 +412,4 @@ def _beside_cost(row: ArmEffect, alpha: float, *, above: bool) -> float:
     away = row.estimate - row.cost
     if (away > 0) != above:
         return 1.0
-    half = row.estimate - row.low if away > 0 else row.high - row.estimate
-    if not half > 0:
-        return math.nan
-    reach = -float(special.ndtri(alpha / 2.0))
-    return 2.0 * float(special.ndtr(-abs(away) * reach / half))
+    return implied_p_value(row.estimate, row.low, row.high, against=row.cost, alpha=alpha)

@@ -35,6 +35,7 @@ from crm_lab.stats import (
     is_large_enough,
 )
 from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
+from crm_lab.stats.normal import two_sided_quantile
 from crm_lab.uplift.estimate import Estimate, Predictions, no_estimate
 from crm_lab.uplift.trial import BoolArray, Trial
 
@@ -301,7 +302,7 @@ def mean_of_scores(scores: FloatArray, blank: Estimate) -> Estimate:
     if not summary.m2 > 0:
         return replace(blank, reason=_NO_VARIATION)
     error = math.sqrt(summary.variance / summary.n)
-    z = -float(special.ndtri(blank.alpha / 2.0))
+    z = two_sided_quantile(blank.alpha)
     ends = [hall_quantile(q, skewness=summary.skewness, n=summary.n) for q in (z, -z)]
     turned = hall_transform(summary.mean / error, skewness=summary.skewness, n=summary.n)
     return replace(

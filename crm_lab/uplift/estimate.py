@@ -10,6 +10,7 @@ from scipy import special
 
 from crm_lab.errors import DesignError
 from crm_lab.stats.arguments import FloatArray, as_values
+from crm_lab.stats.normal import two_sided_quantile
 from crm_lab.uplift.trial import Evidence, Trial
 
 _CROSS_FITTED = "wider because the models were fitted by cross-fitting"
@@ -116,7 +117,7 @@ class Estimate:
         """
         if squared_error == 0.0 or not self.is_known:
             return self
-        reach = special.ndtri(1.0 - self.alpha / 2.0) ** 2 * squared_error
+        reach = two_sided_quantile(self.alpha) ** 2 * squared_error
         return replace(
             self,
             low=self.estimate - math.sqrt((self.estimate - self.low) ** 2 + reach),

@@ -14,12 +14,12 @@ from typing import ClassVar, Final
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.stats import adjust_p_values
+from crm_lab.stats.normal import implied_p_value
 from crm_lab.uplift import wording
 from crm_lab.uplift.contrast import PERMUTATIONS
 from crm_lab.uplift.cross_fitting import CrossFitted
@@ -279,12 +279,7 @@ def p_value_of(quality: RankQuality) -> float:
     value, level = quality.value, quality.random_level
     if math.isfinite(value.p_value) or not value.is_known:
         return value.p_value
-    away = value.estimate - level
-    half = value.estimate - value.low if away > 0 else value.high - value.estimate
-    if not half > 0:
-        return math.nan
-    reach = -float(special.ndtri(value.alpha / 2.0))
-    return 2.0 * float(special.ndtr(-abs(away) * reach / half))
+    return implied_p_value(value.estimate, value.low, value.high, against=level, alpha=value.alpha)
 
 
 def shown(quality: RankQuality) -> str:

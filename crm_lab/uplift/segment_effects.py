@@ -15,13 +15,13 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
 
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.stats import PooledEffects, adjust_p_values, pool_effects
 from crm_lab.stats.arguments import FloatArray
+from crm_lab.stats.normal import implied_standard_error
 from crm_lab.uplift import wording
 from crm_lab.uplift.contact_rules import check_rule
 from crm_lab.uplift.contrast import PERMUTATIONS, contrast
@@ -315,9 +315,10 @@ def _pool(rows: Sequence[SegmentEffect], alpha: float) -> PooledEffects | None:
     known = [row for row in rows if not row.reason]
     if len(known) < 2:
         return None
-    # half the width of the interval, in standard errors of a normal
-    reach = -2.0 * float(special.ndtri(alpha / 2.0))
-    errors = [math.nan if row.reason else (row.high - row.low) / reach for row in rows]
+    errors = [
+        math.nan if row.reason else implied_standard_error(row.low, row.high, alpha=alpha)
+        for row in rows
+    ]
     return pool_effects([row.estimate for row in rows], errors, alpha=alpha)
 
 

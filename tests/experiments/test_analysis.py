@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ import shop_workbench as sw
 from crm_lab.experiments.analysis import analyze_arm
 from crm_lab.experiments.audit import audit
 from crm_lab.experiments.estimators import RowEstimator
+from crm_lab.experiments.guardrails import judge
 from crm_lab.experiments.looks import current_look
 from crm_lab.experiments.outcomes import Outcomes
 from crm_lab.experiments.plan import Plan, resolve
@@ -28,6 +30,7 @@ from crm_lab.experiments.spec import (
     MetricsSpec,
 )
 from crm_lab.gateway import audits
+from crm_lab.planning.readouts import measured_revenue
 from crm_lab.simulation.shops import Shop, till_file
 from crm_lab.workbench import Workbench, open_workbench
 
@@ -456,3 +459,46 @@ def test_p_values_of_the_evidence_are_adjusted_by_holm() -> None:
     expected[order] = steps
     assert result.holm == pytest.approx(tuple(expected))
     assert list(result.evidence_frame().columns)[-1] == "p (Holm)"
+
+
+def said(result: ExperimentResult, **changes: Any) -> str:
+    """The sentence of a result whose first arm is changed."""
+    first, *others = result.arms
+    arms = (replace(first, **changes), *others)
+    return replace(result, arms=arms, best_arm=first.arm).sentence()
+
+
+def test_an_arm_that_a_guardrail_stops_is_not_said_to_cost_sales() -> None:
+    result = read_out()
+    strong = result.arm("strong")
+    guardrail = judge(result.plan, "unsubscribe_rate", "strong", strong.primary, (0.05, 0.04, 0.06))
+    assert guardrail.state == "passed"
+    text = said(result, verdict="stop", guardrails=(guardrail,))
+    assert "cost sales" not in text
+    assert "does not keep its guardrails" in text
+    assert "A guardrail was passed (share of customers who unsubscribed), so strong" in text
+
+
+def test_the_sentence_says_what_the_difference_is_of() -> None:
+    result = read_out()
+    assert " per customer, +" in result.sentence()
+    conversion = next(c for c in result.arm("strong").comparisons if c.metric == "conversion")
+    text = said(
+        replace(result, plan=replace(result.plan, primary_metric="conversion")), primary=conversion
+    )
+    assert "in share of customers who bought, +" in text
+
+
+def test_the_league_takes_the_spread_of_both_arms_together() -> None:
+    revenue = next(
+        c for c in read_out().arm("strong").comparisons if c.metric == "revenue_per_customer"
+    )
+    effect = revenue.absolute
+    found = measured_revenue((revenue,), "amount")
+    assert found.standard_error == revenue.pooled_error
+    log_lift = measured_revenue((revenue,), "relative")
+    spread = revenue.pooled_error / np.sqrt(1 / effect.n_treatment + 1 / effect.n_control)
+    parts = 1 / (effect.n_treatment * effect.treatment_value**2) + 1 / (
+        effect.n_control * effect.control_value**2
+    )
+    assert log_lift.standard_error == pytest.approx(spread * np.sqrt(parts))

@@ -368,6 +368,17 @@ def test_a_bayesian_reading_names_its_prior() -> None:
     assert "prior" in found.bayesian.sentence()
 
 
+def test_where_less_is_better_nothing_is_called_probably_better() -> None:
+    plan = plan_of(metrics=MetricsSpec(primary="days_to_first_order", secondary=()))
+    frame = frame_of(3_000, 1_000).assign(days_to_first_order=np.arange(4_000) % 28)
+    look = current_look(plan, plan.ends_at)
+    estimator = estimator_of(plan, frame)
+    rng = np.random.default_rng(7)
+    primary = analyze_arm(estimator, "a", rng=rng, look=look).primary
+    found = read_arm(estimator, "a", primary, [], touched_share=0.0, look=look, rng=rng)
+    assert found.bayesian is None
+
+
 def test_an_open_window_has_an_interval_for_any_time_and_it_is_wider() -> None:
     frame = frame_of(30_000, 10_000, shift=20)
     primary, found = readings(frame, [], days=10)

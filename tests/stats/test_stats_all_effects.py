@@ -86,3 +86,16 @@ def test_an_empty_arm_leaves_every_effect_unknown() -> None:
         assert not effect.is_known
         assert effect.reason == "arm treatment is empty"
         assert not effect.is_significant
+
+
+def test_the_pooled_error_takes_the_spread_of_both_arms_together() -> None:
+    rng = np.random.default_rng(3)
+    treated, control = rng.exponential(4.0, 900), rng.exponential(4.0, 60)
+    found = compare_means(treated, control, alpha=0.05, rng=rng, permutations=99)
+    both = np.concatenate([treated - treated.mean(), control - control.mean()])
+    spread = np.sqrt(np.square(both).sum() / (960 - 2))
+    expected = spread * np.sqrt(1 / 900 + 1 / 60)
+    assert found.pooled_error == pytest.approx(expected)
+    shares = compare_proportions(30, 900, 1, 60, alpha=0.05)
+    share = 31 / 960
+    assert shares.pooled_error == pytest.approx(np.sqrt(share * (1 - share) * (1 / 900 + 1 / 60)))
