@@ -31,7 +31,6 @@ JOURNEY_CAVEAT = (
     " patterns and not meant for commercial decisions. Its own 27 campaigns were targeted, not"
     " randomised; no lift may be read from them."
 )
-CDNOW_CAVEAT = "CDNOW: purchases of a music shop's new customers of early 1997, until June 1998."
 INVENTED_ADDRESSES = (
     "The e-mail addresses, consents and bounces of this base are invented for the demonstration"
     " (domain example.org): the data carry none."

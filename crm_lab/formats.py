@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterable
 from datetime import datetime
 
-THIN_SPACE = "\u202f"
-DASH = "\u2013"
 CANNOT_TELL = "n/a"
 
 

@@ -37,7 +37,6 @@ NO_WEEK = (
 )
 NO_WEEK_REASON = "no whole week since the draw is known"
 CHOSEN = "The list of this control group was given, not drawn here: the difference is {label}."
-CLOSED = "the epoch ended on {day}"
 
 STABLE_SINCE = (
     "The gain is stable since {day}, by the rule of the draw: the lower ends of the last {weeks}"
@@ -50,7 +49,6 @@ STABLE_NOT_YET = (
 STABLE_BROKEN = "Stable gain: cannot conclude, because a check failed."
 HELD = "{count} of the last {looks} do"
 HELD_NONE = "no week is known"
-STABLE_RULE = "lower ends of the last {weeks} weekly cumulative intervals above {minimum}"
 
 LIGHT_RULE_GOOD = "decided once, after {planned} weeks as planned at the draw; all weeks are known"
 LIGHT_RULE_OPEN = "{weeks} of {planned} planned weeks are known; no decision before the end"
@@ -156,7 +154,6 @@ SO_FAR = ", so far"
 IN_WEEKS = "{name} in {weeks} weeks{so_far}"
 UNKNOWN_SHARE = "not known: the company sold nothing"
 
-PROJECTION_TITLE = "projected"
 PROJECTION = (
     "Extrapolated to a year, if the customers, the campaigns and the season stay as in these"
     " {weeks} weeks: {revenue} of revenue, {share} of what the company sells{contribution}."

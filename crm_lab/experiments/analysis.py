@@ -299,10 +299,7 @@ def _apart(reader: Reader, plan: Plan, window: Window, split: pd.DataFrame) -> E
     if split.empty:
         return None
     reader.temporary_frame("split_member", split[["customer_id"]], {"customer_id": "varchar"})
-    people = (
-        f"select * from ({operations.assigned(plan.scope)}) as every where customer_id not in"
-        " (select customer_id from split_member)"
-    )
+    people = audits.without(operations.assigned(plan.scope), "split_member")
     return open_estimator(reader, plan, window, people)
 
 

@@ -83,8 +83,6 @@ class Outcomes:
         For each metric the column of its numerator, and that of its denominator.
     reasons : mapping
         Metrics that cannot be measured, and why.
-    covariates : tuple of str
-        Columns that were known before.
     window : Window
         The spans of time.
     """
@@ -92,7 +90,6 @@ class Outcomes:
     frame: pd.DataFrame
     columns: Mapping[str, tuple[str, ...]]
     reasons: Mapping[str, str]
-    covariates: tuple[str, ...]
     window: Window
 
     @classmethod
@@ -127,7 +124,6 @@ class Outcomes:
             frame=frame,
             columns=columns,
             reasons=reasons,
-            covariates=tuple(item.column for item in covariates_of(plan, spans)),
             window=spans,
         )
 

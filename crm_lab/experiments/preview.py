@@ -22,7 +22,7 @@ from crm_lab.experiments.outlook import count_obstacles, detectable_mean, detect
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.reading import open_estimator
 from crm_lab.experiments.spec import CONTROL, REST
-from crm_lab.gateway import Gateway, Reader
+from crm_lab.gateway import Gateway, Reader, recipients
 from crm_lab.stats import (
     DetectableEffect,
 )
@@ -149,10 +149,7 @@ def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
         sizes = _expected_sizes(reader, plan, epoch, as_of)
         start = min(plan.starts_at, as_of)
         window = plan.ends_at - plan.starts_at
-        population = (
-            f"select customer_id, customer_id as unit_id, '{EVERYBODY}' as variant"
-            f" from ({audience_query(plan, as_of)}) as judged where eligible"
-        )
+        population = recipients.eligible(audience_query(plan, as_of), EVERYBODY)
         before = start - window
         past = Window(
             starts_at=before,

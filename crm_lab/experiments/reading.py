@@ -10,6 +10,7 @@ from crm_lab.experiments.outcomes import Window, read_outcomes
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.summaries import open_summaries
 from crm_lab.gateway import Reader, operations, segments
+from crm_lab.gateway.measures import customers_in
 
 ROWS_LIMIT = 2_000_000
 """Customers above which sums are read instead of rows."""
@@ -32,7 +33,7 @@ def open_estimator(
         A SELECT of customer_id, unit_id and variant; by default everybody assigned.
     """
     people = population or operations.assigned(plan.scope)
-    if reader.integer(f"select count(*) from ({people}) as people") > ROWS_LIMIT:
+    if reader.integer(customers_in(people)) > ROWS_LIMIT:
         return open_summaries(reader, plan, window, people)
     return RowEstimator(
         plan=plan,

@@ -154,7 +154,7 @@ def _sequence(plan: Plan, arm: str, values: Pair, *, look: Look) -> ConfidenceSe
 
 
 def _bayesian(plan: Plan, arm: str, values: Pair, *, look: Look) -> BayesianReading | None:
-    """Read the arm with a stated prior; nothing where less is better, since it calls more better."""
+    """Read the arm with a stated prior, which calls more better: nothing where less is."""
     if plan.metric(plan.primary_metric).direction == "down":
         return None
     label = plan.label(plan.primary_metric)

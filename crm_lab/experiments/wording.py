@@ -51,9 +51,6 @@ ARM_CONTINUE = (
     "{arm} stands at {effect}; the window ends on {end} and orders are known until {known}"
 )
 RULE = "Registered rule: {rule} over {days} days."
-ATTRIBUTED = (
-    "Orders of its recipients after the message: {attributed}; most of that would have come anyway."
-)
 RED = "A check failed ({checks}), so no number of this page may be believed yet."
 
 LIGHT_NAMES = {

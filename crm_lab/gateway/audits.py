@@ -156,6 +156,14 @@ def split_units(scope: str) -> str:
     """
 
 
+def without(population: str, table: str) -> str:
+    """Select a population without the customers of a table of this reader."""
+    return (
+        f"select * from ({population}) as every"
+        f' where customer_id not in (select customer_id from "{table}")'
+    )
+
+
 def others_sent(
     scope: str,
     campaign_id: str,

@@ -166,6 +166,11 @@ def as_numbers(relation: str, wanted: Sequence[Measured]) -> str:
     return f'select customer_id, unit_id, variant, {named} from "{relation}" order by customer_id'
 
 
+def customers_in(population: str) -> str:
+    """Count the customers of a population."""
+    return f"select count(*) from ({population}) as people"
+
+
 def customers_by_variant(population: str) -> str:
     """Count the customers of a population: variant, customers."""
     return f"""
@@ -256,14 +261,6 @@ def power_sums_query(
 def product_name(factors: Sequence[str]) -> str:
     """Name the column of a product of measures."""
     return "__".join(("sum", *factors))
-
-
-def winsor_limit(relation: str, column: str, *, rank_from_top: int) -> str:
-    """Give the value of ``column`` that has so many larger ones (0: the largest)."""
-    return f"""
-        select cast({column} as double) from ({relation}) as measured
-        order by {column} desc limit 1 offset {int(rank_from_top)}
-    """
 
 
 def _product(factors: Sequence[str]) -> str:

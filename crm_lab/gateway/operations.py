@@ -46,6 +46,7 @@ __all__ = [
     "local_day",
     "moment",
     "monthly_base",
+    "orders_with_cost",
     "outcomes",
     "purchase_days",
     "purchase_log",
@@ -195,6 +196,11 @@ def purchase_summary(as_of: datetime, *, zone: str) -> str:
         from repeats
         order by customer_id
     """
+
+
+def orders_with_cost() -> str:
+    """Count the orders whose cost of goods is known."""
+    return "select count(*) from orders where cost is not null"
 
 
 def repeaters() -> str:

@@ -105,6 +105,14 @@ def reachable(channel: str, as_of: datetime) -> str:
     )
 
 
+def eligible(judged: str, variant: str) -> str:
+    """Select those whom a judgement lets through, each a unit of one variant, as a population."""
+    return (
+        f"select customer_id, customer_id as unit_id, '{sql_text(variant)}' as variant"
+        f" from ({judged}) as judged where eligible"
+    )
+
+
 def audience(
     channel: str, as_of: datetime, *, bought_within_days: int | None, min_orders: int
 ) -> str:

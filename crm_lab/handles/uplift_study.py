@@ -370,7 +370,7 @@ class UpliftStudy:
             touched = reader.frame(
                 audits.touched_controls(self.plan.scope, **span, exempt_classes=exempt)
             )
-            costed = reader.integer("select count(*) from orders where cost is not null")
+            costed = reader.integer(operations.orders_with_cost())
         data_until = last if isinstance(last, datetime) else None
         return _Facts(
             data_until=data_until,

@@ -15,7 +15,8 @@ from crm_lab.ltv.formulas import simulate_purchases, simulate_spend
 from crm_lab.ltv.history import PurchaseHistory
 from crm_lab.ltv.models import GammaGammaFit, PurchaseFit
 from crm_lab.ltv.parameters import AnyParameters, FloatArray, as_vector, from_vector
-from crm_lab.ltv.predictions import check_horizon, spend_columns
+from crm_lab.ltv.predictions import check_horizon
+from crm_lab.ltv.resampling import spend_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from datetime import date
-from itertools import pairwise
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from scipy import special
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
 from crm_lab.ltv import wording
+from crm_lab.ltv.discounting import within_horizon
 from crm_lab.ltv.fits import check_alpha, fit_bg_nbd, fit_gamma_gamma
 from crm_lab.ltv.formulas import (
     FloatArray,
@@ -29,9 +29,11 @@ from crm_lab.ltv.formulas import (
 )
 from crm_lab.ltv.history import PurchaseHistory, ValueKind, distinct_histories
 from crm_lab.ltv.models import GammaGammaFit, PurchaseFit
-from crm_lab.ltv.parameters import PurchaseParameters
 from crm_lab.ltv.resampling import resample, spend_columns
 from crm_lab.ltv.tuples import DistinctHistories
+
+if TYPE_CHECKING:
+    from crm_lab.ltv.predictions import LifetimePredictions
 
 DEFAULT_REFITS = 50
 """Bootstrap refits; the standard deviation of the parameters' part is then known to about 10 %."""
@@ -41,8 +43,6 @@ MIN_REFITS = 10
 
 DEFAULT_SEED = 20_050_101
 """Seed of the bootstrap when no generator is passed, so that equal inputs give equal numbers."""
-
-DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +178,16 @@ class LifetimeForecast(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON-ready data, without the single customers."""
-        kept: dict[str, Any] = {"n_customers": self.n_customers}
-        for field in fields(self):
-            if field.name != "customers":
-                kept[field.name] = plain(getattr(self, field.name))
-        return kept
+        return without_customers(self)
+
+
+def without_customers(result: LifetimeForecast | LifetimePredictions) -> dict[str, Any]:
+    """Give a result as JSON-ready data, the number of its customers instead of each of them."""
+    kept: dict[str, Any] = {"n_customers": result.n_customers}
+    for field in fields(result):
+        if field.name != "customers":
+            kept[field.name] = plain(getattr(result, field.name))
+    return kept
 
 
 def forecast(
@@ -324,7 +329,10 @@ def _customers(
         ordering = probability_of_purchase(p, periods, x, t_x, age)
         orders = expected_purchases(p, periods, x, t_x, age)
         if discount_rate > 0 and periods > 0:
-            discount = _discount(p, tuples, periods, discount_rate, history.unit_days)
+            present = within_horizon(
+                p, periods, x, t_x, age, yearly_rate=discount_rate, unit_days=history.unit_days
+            )
+            discount = np.divide(present, orders, out=np.ones(len(x)), where=orders > 0)
     spend = np.full(len(frame), np.nan)
     if spend_fit.is_trusted:
         spend = expected_spend(spend_fit.parameters, *spend_columns(history))
@@ -336,26 +344,6 @@ def _customers(
     return frame, discount
 
 
-def _discount(
-    parameters: PurchaseParameters,
-    tuples: DistinctHistories,
-    periods: float,
-    yearly_rate: float,
-    unit_days: float,
-) -> FloatArray:
-    """Give the mean discount factor of a history's orders, each taken at its unit's middle."""
-    edges = np.append(np.arange(0.0, periods), periods)
-    x, t_x, age = tuples.frequency, tuples.recency, tuples.age
-    before = np.zeros(len(x))
-    discounted = np.zeros(len(x))
-    for start, stop in pairwise(edges.tolist()):
-        until = expected_purchases(parameters, stop, x, t_x, age)
-        years = (start + stop) / 2 * unit_days / DAYS_PER_YEAR
-        discounted += (until - before) / (1 + yearly_rate) ** years
-        before = until
-    return np.divide(discounted, before, out=np.ones(len(x)), where=before > 0)
-
-
 def _total_interval(
     estimate: float, expected: FloatArray, noise: FloatArray, alpha: float
 ) -> Estimate:
@@ -363,11 +351,17 @@ def _total_interval(
     if len(expected) < MIN_REFITS:
         return Estimate(estimate=estimate)
     variance = float(np.var(expected, ddof=1) + np.mean(noise))
-    if estimate <= 0 or variance == 0:
-        return Estimate(estimate=estimate, low=estimate, high=estimate)
-    shape, scale = estimate**2 / variance, variance / estimate
+    return gamma_estimate(estimate, variance, alpha)
+
+
+def gamma_estimate(estimate: float, variance: float, alpha: float) -> Estimate:
+    """Give a total with the interval of a gamma law of this mean and variance."""
+    mean = float(estimate)
+    if mean <= 0 or variance <= 0:
+        return Estimate(estimate=mean, low=mean, high=mean)
+    shape, scale = mean**2 / variance, variance / mean
     low, high = special.gammaincinv(shape, [alpha / 2, 1 - alpha / 2]) * scale
-    return Estimate(estimate=estimate, low=float(low), high=float(high))
+    return Estimate(estimate=mean, low=float(low), high=float(high))
 
 
 def _share_interval(
@@ -390,6 +384,36 @@ def _share_interval(
     return Estimate(estimate=estimate, low=float(low), high=float(high))
 
 
+def check_periods(periods: float) -> None:
+    """Refuse a horizon that is negative or endless.
+
+    Raises
+    ------
+    DesignError
+        When it is.
+    """
+    if not (np.isfinite(periods) and periods >= 0):
+        raise DesignError(
+            f"a horizon of {periods:g} units", expected="0 or more, finite", where="periods"
+        )
+
+
+def check_rate(discount_rate: float) -> None:
+    """Refuse a yearly discount rate that is negative or not finite.
+
+    Raises
+    ------
+    DesignError
+        When it is.
+    """
+    if not (np.isfinite(discount_rate) and discount_rate >= 0):
+        raise DesignError(
+            f"a discount rate of {discount_rate:g}",
+            expected="0 or more a year, 0.1 for 10 %",
+            where="discount_rate",
+        )
+
+
 def _check(
     history: PurchaseHistory,
     periods: float,
@@ -398,16 +422,8 @@ def _check(
     alpha: float,
     refits: int,
 ) -> None:
-    if not (np.isfinite(periods) and periods >= 0):
-        raise DesignError(
-            f"a horizon of {periods:g} units", expected="0 or more, finite", where="periods"
-        )
-    if not (np.isfinite(discount_rate) and discount_rate >= 0):
-        raise DesignError(
-            f"a discount rate of {discount_rate:g}",
-            expected="0 or more a year, 0.1 for 10 %",
-            where="discount_rate",
-        )
+    check_periods(periods)
+    check_rate(discount_rate)
     check_alpha(alpha)
     if refits < MIN_REFITS:
         raise DesignError(f"{refits} refits", expected=f"at least {MIN_REFITS}", where="refits")

@@ -8,7 +8,7 @@ draw from the posterior (:mod:`.draws`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar
 
@@ -22,7 +22,14 @@ from crm_lab.errors import DesignError
 from crm_lab.ltv import discounting
 from crm_lab.ltv import value_wording as wording
 from crm_lab.ltv.fits import check_alpha, fit_gamma_gamma, fit_purchases
-from crm_lab.ltv.forecast import Estimate
+from crm_lab.ltv.forecast import (
+    DEFAULT_SEED,
+    Estimate,
+    check_periods,
+    check_rate,
+    gamma_estimate,
+    without_customers,
+)
 from crm_lab.ltv.formulas import (
     expected_purchases,
     expected_spend,
@@ -35,6 +42,7 @@ from crm_lab.ltv.history import PurchaseHistory, ValueKind, distinct_histories
 from crm_lab.ltv.models import GammaGammaFit, PurchaseFit
 from crm_lab.ltv.next_order import next_order_days
 from crm_lab.ltv.parameters import FloatArray, PurchaseParameters
+from crm_lab.ltv.resampling import spend_columns
 from crm_lab.ltv.surfaces import Surface, surfaces
 from crm_lab.ltv.tuples import DistinctHistories
 from crm_lab.stats.normal import two_sided_quantile
@@ -43,8 +51,6 @@ NOISE_DRAWS = 10
 """Draws of every customer's own chance; the variance of a total is then known to a few percent."""
 
 LARGEST_LOG = 700.0
-
-DEFAULT_SEED = 20_050_101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -151,11 +157,7 @@ class LifetimePredictions(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON-ready data, without the single customers."""
-        kept: dict[str, Any] = {"n_customers": self.n_customers}
-        for field in fields(self):
-            if field.name != "customers":
-                kept[field.name] = plain(getattr(self, field.name))
-        return kept
+        return without_customers(self)
 
 
 def predict(
@@ -280,23 +282,6 @@ def predict(
     )
 
 
-def gamma_estimate(estimate: float, variance: float, alpha: float) -> Estimate:
-    """Give a total with the interval of a gamma law of this mean and variance."""
-    mean = float(estimate)
-    if mean <= 0 or variance <= 0:
-        return Estimate(estimate=mean, low=mean, high=mean)
-    shape, scale = mean**2 / variance, variance / mean
-    low, high = special.gammaincinv(shape, [alpha / 2, 1 - alpha / 2]) * scale
-    return Estimate(estimate=mean, low=float(low), high=float(high))
-
-
-def spend_columns(history: PurchaseHistory) -> tuple[FloatArray, FloatArray]:
-    """Give paid repeat days and their mean, 0 where there is none."""
-    frame = history.customers
-    mean = frame["monetary_value"].fillna(0.0).to_numpy(np.float64)
-    return frame["paid_frequency"].to_numpy(np.float64), mean
-
-
 def check_horizon(history: PurchaseHistory, periods: float, fit: PurchaseFit | None) -> None:
     """Refuse an impossible horizon, and a fit that is of another kind or unit.
 
@@ -305,10 +290,7 @@ def check_horizon(history: PurchaseHistory, periods: float, fit: PurchaseFit | N
     DesignError
         When one is.
     """
-    if not (np.isfinite(periods) and periods >= 0):
-        raise DesignError(
-            f"a horizon of {periods:g} units", expected="0 or more, finite", where="periods"
-        )
+    check_periods(periods)
     if fit is not None and (fit.model == "bg_bb" or fit.unit_days != history.unit_days):
         raise DesignError(
             f"a fit of {fit.model} in units of {fit.unit_days:g} days, a history in units of"
@@ -319,12 +301,7 @@ def check_horizon(history: PurchaseHistory, periods: float, fit: PurchaseFit | N
 
 
 def _check_rate(discount_rate: float, endless: bool) -> None:
-    if not (np.isfinite(discount_rate) and discount_rate >= 0):
-        raise DesignError(
-            f"a discount rate of {discount_rate:g}",
-            expected="0 or more a year, 0.1 for 10 %",
-            where="discount_rate",
-        )
+    check_rate(discount_rate)
     if endless and discount_rate == 0:
         raise DesignError(
             "a value without end and without a discount rate",

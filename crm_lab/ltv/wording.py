@@ -88,8 +88,6 @@ WIDE = (
     "the data say little about {names}: the interval spans a factor of {factor} or more, so read"
     " forecasts rather than single parameters"
 )
-NOBODY_REPEATS = "nobody bought a second time, so nothing says how often customers come back"
-ONE_CUSTOMER = "there is one customer only; a model of how customers differ needs many"
 EVERYBODY_ALIKE = "all customers have the same history, so nothing says how they differ"
 WEAK = "these histories do not determine the parameters ({names} run off to an extreme)"
 NO_ERRORS = "the standard errors do not exist at the optimum, so the parameters are not determined"

@@ -8,7 +8,7 @@ by a fifth of its value, it is done anew several times and averaged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values, check_count
+from crm_lab.stats.arguments import FloatArray, check_count
 from crm_lab.uplift import wording
 from crm_lab.uplift.estimate import Predictions
 from crm_lab.uplift.features import Encoder, Features
@@ -376,12 +376,6 @@ def expected_outcomes(
             piece = fit_piece(model, learned[arm], trial.outcome[~held][arm])
             predicted[held] = piece.predict(asked)
     return Predictions(treated=arms[True], control=arms[False])
-
-
-def with_calibration(fitted: CrossFitted, effect: ArrayLike) -> CrossFitted:
-    """Give the same learner with effects that were calibrated, one row for all cuts."""
-    values = as_values(effect, "effect")
-    return replace(fitted, effects=np.tile(values, (fitted.folds.repeats, 1)), is_effect=True)
 
 
 def _line(scores: FloatArray, values: FloatArray) -> tuple[float, float]:

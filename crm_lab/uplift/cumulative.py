@@ -57,8 +57,6 @@ RANDOM_LEVEL: dict[Definition, float] = dict.fromkeys(FORMULAS, 0.0) | {"causalm
 """What a random score gives."""
 BINARY_ONLY = frozenset({"radcliffe_q0", "sklift_qini", "sklift_uplift"})
 """Definitions that exist only for an outcome of 0 or 1."""
-RATIOS = frozenset(FORMULAS) - {"gain", "radcliffe"}
-"""Definitions that divide by something that is itself estimated."""
 
 NOT_BINARY = "this definition needs an outcome of 0 or 1"
 NO_EFFECT = "the average effect is too close to 0, or below it, to divide by"

@@ -23,7 +23,8 @@ from crm_lab.ltv import (
     probability_of_purchase,
 )
 from crm_lab.ltv.draws import draw_customers, drawn_parameters
-from crm_lab.ltv.predictions import LifetimePredictions, gamma_estimate, predict
+from crm_lab.ltv.forecast import gamma_estimate
+from crm_lab.ltv.predictions import LifetimePredictions, predict
 from crm_lab.ltv.surfaces import surfaces
 
 WEEKS = 39
