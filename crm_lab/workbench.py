@@ -23,14 +23,12 @@ from crm_lab.cards import Result
 from crm_lab.customers import BaseOverview, describe_base
 from crm_lab.experiments import calibration
 from crm_lab.experiments.calibration import Calibration
+from crm_lab.experiments.control_group_spec import load_control_group
 from crm_lab.experiments.design import Design, design
 from crm_lab.experiments.epochs import open_epoch
 from crm_lab.experiments.outlook import count_obstacles
 from crm_lab.experiments.overview import Registry, build_registry
-from crm_lab.experiments.spec import (
-    experiment_names,
-    load_control_group,
-)
+from crm_lab.experiments.spec import experiment_names
 from crm_lab.gateway import ImportReport, Snapshot, load_map, operations
 from crm_lab.handles import Context, ControlGroup, Experiment, Lifetime, import_folder, now
 from crm_lab.handles.crm_effect import CrmEffect

@@ -34,10 +34,11 @@ from crm_lab.crm_effect.curve_units import UnitValues, columns_of, curve_points
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import TREATABLE
 from crm_lab.experiments.control_group import BALANCE_LIMIT
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.lights import GOOD_POWER, contamination_light, light, ratio_light
 from crm_lab.experiments.results import Light
-from crm_lab.experiments.spec import CONTROL, ControlGroupSpec
 from crm_lab.gateway import Gateway, Reader, audits, curves
 from crm_lab.stats import Comparison, DetectableEffect, sample_ratio_test
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.curve_results import CurvePoint
 from crm_lab.experiments.assignment import TREATABLE
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.outlook import detectable_mean
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.stats import Comparison, DetectableEffect, Effect, compare_means, cuped
 from crm_lab.stats.effects import EffectName, unknown_effect
 

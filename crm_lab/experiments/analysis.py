@@ -19,6 +19,7 @@ from crm_lab.experiments.decision import arm_verdict, overall_verdict
 from crm_lab.experiments.enrolment import assigned_at
 from crm_lab.experiments.epochs import Epoch, epochs
 from crm_lab.experiments.estimators import Estimate, Estimator, RowEstimator
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.guardrails import judge
 from crm_lab.experiments.lights import (
     balance_light,
@@ -41,7 +42,6 @@ from crm_lab.experiments.results import (
     every_comparison,
 )
 from crm_lab.experiments.segments import SegmentReading, read_segment
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.gateway import Gateway, Reader, audits, operations, segments
 from crm_lab.stats import Comparison, adjust_p_values, sample_ratio_test
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from crm_lab.errors import DesignError
-from crm_lab.experiments.spec import BUCKETS, CONTROL, REST, check_whole_buckets
+from crm_lab.experiments.fields import BUCKETS, CONTROL, REST, check_whole_buckets
 from crm_lab.gateway import operations
 from crm_lab.gateway.store import sql_text
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
-from crm_lab.experiments.spec import CONTROL
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import Gateway, audits, operations
 
 CONTAMINATING = ("control contacted", "shared contact", "promo leak")

@@ -25,6 +25,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import bucket_ends
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.planted import (
     CONVERSION,
     SCORE,
@@ -47,7 +48,6 @@ from crm_lab.experiments.rerandomised import (
     size_grid,
     t_statistics,
 )
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.gateway import Gateway, Reader, operations, redraws
 from crm_lab.stats import proportion_interval
 from crm_lab.stats.proportions import score_statistic

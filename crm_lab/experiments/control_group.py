@@ -19,6 +19,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import LedgerError
 from crm_lab.experiments.assignment import TREATABLE, bucket_ends
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.draws import ELIGIBILITY, NEWCOMER, prepare_newcomers
 from crm_lab.experiments.epochs import (
     Epoch,
@@ -28,8 +29,8 @@ from crm_lab.experiments.epochs import (
     open_epoch,
     required_epoch,
 )
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.outlook import count_obstacles
-from crm_lab.experiments.spec import CONTROL, ControlGroupSpec
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.gateway.store import sql_text
 from crm_lab.stats import (

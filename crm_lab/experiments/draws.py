@@ -19,7 +19,7 @@ from crm_lab.errors import LedgerError
 from crm_lab.experiments.assignment import TREATABLE, bucket_ends
 from crm_lab.experiments.clusters import contact_clusters
 from crm_lab.experiments.epochs import Epoch
-from crm_lab.experiments.spec import CONTROL
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.formats import listing
 from crm_lab.gateway import Reader, audits, operations
 from crm_lab.gateway.store import sql_text

@@ -11,8 +11,8 @@ from crm_lab.experiments.assignment import experiment_rows
 from crm_lab.experiments.control_group import newcomers_entry
 from crm_lab.experiments.draws import prepare_newcomers
 from crm_lab.experiments.epochs import Epoch, required_epoch
+from crm_lab.experiments.fields import BUCKETS, CONTROL
 from crm_lab.experiments.plan import Plan
-from crm_lab.experiments.spec import BUCKETS, CONTROL
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from crm_lab.errors import LedgerError
-from crm_lab.experiments.spec import ControlGroupSpec, StableSpec
+from crm_lab.experiments.control_group_spec import ControlGroupSpec, StableSpec
 from crm_lab.gateway import Entry, Gateway
 
 RULE_TEXT = "floor(first 8 hex digits of sha256(salt:unit_id) * 10000 / 2**32)"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.metrics import MetricSpec
 from crm_lab.experiments.outcomes import (
     Outcomes,
@@ -22,7 +23,6 @@ from crm_lab.experiments.outcomes import (
     winsor_limit_of,
 )
 from crm_lab.experiments.plan import Plan
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.experiments.wording import ADJUSTED_SUFFIX
 from crm_lab.stats import (
     Adjustment,

@@ -34,6 +34,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
 from crm_lab.errors import SpecError
+from crm_lab.experiments.fields import Number, Whole
 from crm_lab.formats import listing
 from crm_lab.yaml_files import Declared, read_yaml, validate
 
@@ -59,9 +60,6 @@ Measure = Literal[
 """What the database can add up per customer (see :mod:`crm_lab.gateway.measures`)."""
 MONEY: tuple[Measure, ...] = ("revenue", "margin", "discount")
 MetricKind = Literal["mean", "share", "ratio", "days_to_first", "quantile"]
-
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Whole = Annotated[int, Field(strict=True)]
 
 
 class MetricSpec(Declared):

@@ -14,7 +14,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import bucket_ends
-from crm_lab.experiments.spec import CONTROL
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import Gateway, operations
 from crm_lab.stats import (
     DetectableEffect,

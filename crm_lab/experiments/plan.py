@@ -17,8 +17,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from crm_lab.experiments.assignment import arm_expression
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
+from crm_lab.experiments.fields import BUCKETS, CONTROL, REST
 from crm_lab.experiments.metrics import MetricSpec, label_of, metric_of
-from crm_lab.experiments.spec import BUCKETS, CONTROL, REST, ControlGroupSpec, ExperimentSpec
+from crm_lab.experiments.spec import ExperimentSpec
 from crm_lab.gateway import operations
 
 

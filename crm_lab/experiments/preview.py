@@ -17,11 +17,11 @@ from crm_lab.experiments.draws import prepare_newcomers
 from crm_lab.experiments.enrolment import audience_query, drawn_arms, registered_plan
 from crm_lab.experiments.epochs import Epoch, open_epoch
 from crm_lab.experiments.estimators import Base, Estimator
+from crm_lab.experiments.fields import CONTROL, REST
 from crm_lab.experiments.outcomes import Window
 from crm_lab.experiments.outlook import count_obstacles, detectable_mean, detectable_share
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.reading import open_estimator
-from crm_lab.experiments.spec import CONTROL, REST
 from crm_lab.gateway import Gateway, Reader, recipients
 from crm_lab.stats import (
     DetectableEffect,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from crm_lab.experiments.estimators import Estimator, RowEstimator
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.looks import Look
 from crm_lab.experiments.plan import Plan
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.stats import (
     BayesianReading,
     Comparison,

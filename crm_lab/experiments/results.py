@@ -14,13 +14,13 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.experiments import wording
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.guardrails import Guardrail
 from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.readings import ArmReadings
 from crm_lab.experiments.segments import SegmentReading
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
 ADJUSTED = "revenue_per_customer" + wording.ADJUSTED_SUFFIX

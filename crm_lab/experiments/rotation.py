@@ -18,7 +18,7 @@ from scipy.stats import chi2_contingency
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.experiments.epochs import Epoch
-from crm_lab.experiments.spec import CONTROL
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import Gateway, audits, operations
 
 DRIFT_LIMIT = 0.2

@@ -18,7 +18,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.experiments import wording
 from crm_lab.experiments.estimators import RowEstimator
-from crm_lab.experiments.spec import CONTROL
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.stats import Comparison, PooledEffects, pool_effects, unknown_comparison
 
 SMALLEST_GROUP = 30

@@ -1,11 +1,4 @@
-"""What a person writes about the control group and about an experiment: YAML, checked whole.
-
-``experiments/control_group.yml``::
-
-    name: global
-    share: 0.05
-    salt: "2017"
-    channel: email
+"""What a person writes about an experiment: YAML, checked whole.
 
 ``experiments/november-mailing.yml``::
 
@@ -27,17 +20,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from ruamel.yaml.comments import CommentedMap
 
 from crm_lab.errors import Fault, SpecError
+from crm_lab.experiments.control_group_spec import CONTROL_GROUP_FILE
+from crm_lab.experiments.fields import (
+    CONTROL,
+    REST,
+    Channel,
+    Day,
+    Name,
+    Number,
+    Share,
+    Whole,
+    check_name,
+    check_whole_buckets,
+    day_or_none,
+    read_declared,
+)
 from crm_lab.experiments.metrics import (
     METRICS_FILE,
     MetricName,
@@ -48,130 +54,13 @@ from crm_lab.experiments.metrics import (
 from crm_lab.formats import listing, percent
 from crm_lab.gateway.segments import Segment
 from crm_lab.stats.sequential import SMALLEST_STEP, Boundary
-from crm_lab.yaml_files import Declared, place, read_yaml, validate
+from crm_lab.yaml_files import Declared, place, validate
 
-CONTROL_GROUP_FILE = "control_group.yml"
 TAGGING_FILE = "tagging.yml"
 MONTHLY_PLAN_FILE = "monthly_plan.yml"
-CONTROL = "control"
-REST = "rest"
-BUCKETS = 10_000
-FIRST_YEAR, LAST_YEAR = 1990, 2200
-
-Channel = Literal[
-    "email", "sms", "call", "messenger", "bot", "push_mobile", "push_web", "social", "postal"
-]
 
 
-def check_name(name: str) -> str:
-    """Accept a name that is safe as a file name: small letters, digits and hyphens."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
-        raise ValueError(
-            f"'{name}' is not a name of small letters, digits and hyphens (at most 64)"
-        )
-    return name
-
-
-def check_whole_buckets(share: float) -> float:
-    """Accept a share that is a whole number of 1/10,000 parts."""
-    if abs(share * BUCKETS - round(share * BUCKETS)) > 1e-6:
-        raise ValueError(f"{share} is finer than 0.0001, the smallest part of the base")
-    return share
-
-
-def read_day(value: object) -> date:
-    """Read a day as YAML gives it, in quotes or not; a moment or a bare number is none."""
-    text = "" if isinstance(value, datetime) else str(value)
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError:
-        raise ValueError(f"'{value}' is not a day such as 2026-12-01") from None
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise ValueError(f"{day} is not between {FIRST_YEAR} and {LAST_YEAR}")
-    return day
-
-
-Name = Annotated[str, AfterValidator(check_name)]
 Covariate = Literal["pre_revenue", "pre_orders", "recency_days"]
-Stratum = Literal["value_decile", "rfm", "region"]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Whole = Annotated[int, Field(strict=True)]
-Day = Annotated[date, BeforeValidator(read_day)]
-Share = Annotated[Number, Field(gt=0, le=1), AfterValidator(check_whole_buckets)]
-
-
-class RerandomiseSpec(Declared):
-    """Draw again until the groups are alike in what they did before.
-
-    Attributes
-    ----------
-    limit : float
-        Largest standardised difference that is accepted.
-    tries : int
-        How many salts may be tried; then the draw is refused.
-    """
-
-    limit: Number = Field(default=0.1, gt=0, le=1)
-    tries: Whole = Field(default=200, ge=2, le=10_000)
-
-
-class StableSpec(Declared):
-    """When the gain that all contact together brings is called stable.
-
-    Attributes
-    ----------
-    weeks : int
-        How many weekly looks in a row must have the lower end of the cumulative interval above
-        ``minimum``.
-    minimum : float
-        Gain in revenue per customer that the lower end must exceed, in the company's currency.
-    """
-
-    weeks: Whole = Field(default=4, ge=1, le=104)
-    minimum: Number = Field(default=0.0, ge=0)
-
-
-class ControlGroupSpec(Declared):
-    """The standing group that receives no marketing.
-
-    Attributes
-    ----------
-    name : str
-        Name of the group; with a number it names the epoch.
-    share : float
-        Part of the eligible base, above 0 and below 1.
-    salt : str
-        Text that the hash is salted with.
-    channel : str
-        A customer is eligible who may be reached through it.
-    unit : {"customer", "cluster"}
-        What is drawn: single customers, or everybody who shares a contact, together.
-    strata : tuple of str
-        Groups within each of which the first draw holds the share to the unit: value_decile, rfm,
-        region. For small bases.
-    rerandomise : RerandomiseSpec, optional
-        Try salts until the groups were alike before. For small bases.
-    planned_horizon_days : int
-        How long the group is meant to be held.
-    exempt_classes : tuple of str
-        Message classes that control customers do receive.
-    stable : StableSpec
-        When the gain of all contact together is called stable; fixed by the draw.
-    """
-
-    name: Name = "global"
-    share: Annotated[Share, Field(lt=1)] = 0.05
-    salt: str = Field(min_length=1)
-    channel: Channel = "email"
-    unit: Literal["customer", "cluster"] = "customer"
-    strata: tuple[Stratum, ...] = ()
-    rerandomise: RerandomiseSpec | None = None
-    planned_horizon_days: Whole = Field(default=90, ge=1)
-    exempt_classes: tuple[Literal["service_survey", "transactional", "legal"], ...] = (
-        "transactional",
-        "legal",
-    )
-    stable: StableSpec = StableSpec()
 
 
 class AudienceSpec(Declared):
@@ -405,18 +294,6 @@ class ExperimentSpec(Declared):
     costs: CostsSpec = CostsSpec()
 
 
-def load_control_group(folder: Path) -> ControlGroupSpec:
-    """Read ``control_group.yml`` of the experiments folder.
-
-    Raises
-    ------
-    SpecError
-        The file is missing or wrong.
-    """
-    path = folder / CONTROL_GROUP_FILE
-    return validate(ControlGroupSpec, _read(path), path=path, error=SpecError)
-
-
 def load_experiment(folder: Path, name: str) -> ExperimentSpec:
     """Read one experiment of the experiments folder and check it whole.
 
@@ -438,7 +315,7 @@ def load_experiment(folder: Path, name: str) -> ExperimentSpec:
             expected=f"one of {listing(known, limit=20)}" if known else "a file there",
             where=str(path),
         )
-    data = _read(path)
+    data = read_declared(path)
     contrary = [
         Fault(found=text, where=place(path, data, location))
         for location, text in contradictions(data, file_name=path.stem)
@@ -500,7 +377,7 @@ def contradictions(
         Name of the file without its ending; the experiment is called like it.
     """
     found: list[tuple[tuple[str, ...], str]] = []
-    start, end = _day(data.get("starts_on")), _day(data.get("ends_on"))
+    start, end = day_or_none(data.get("starts_on")), day_or_none(data.get("ends_on"))
     if start is not None and end is not None and end < start:
         found.append((("ends_on",), f"the end {end} is before the start {start}"))
     arms = data.get("arms")
@@ -538,26 +415,3 @@ def _contradictory_factors(factors: Mapping[str, Any]) -> list[tuple[tuple[str, 
             total = percent(sum(numbers))
             found.append((("factors", name), f"the shares add up to {total}, not to 100 %"))
     return found
-
-
-def _day(value: object) -> date | None:
-    try:
-        return read_day(value)
-    except ValueError:
-        return None
-
-
-def _read(path: Path) -> CommentedMap:
-    try:
-        return read_yaml(path, error=SpecError)
-    except ValueError as problem:  # YAML reads 2026-02-30 as a date, and there is none
-        lines = path.read_text("utf-8-sig").splitlines()
-        line = next((n for n, text in enumerate(lines, 1) if _has_no_such_day(text)), None)
-        raise SpecError(
-            f"a date that does not exist ({problem})",
-            where=f"{path}, line {line}" if line else str(path),
-        ) from None
-
-
-def _has_no_such_day(text: str) -> bool:
-    return any(_day(word) is None for word in re.findall(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", text))

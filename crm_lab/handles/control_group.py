@@ -10,6 +10,7 @@ from crm_lab.errors import LedgerError
 from crm_lab.experiments import control_group
 from crm_lab.experiments.audit import ContaminationAudit, audit
 from crm_lab.experiments.control_group import ControlGroupStatus
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch, epochs, required_epoch
 from crm_lab.experiments.outlook import HoldoutOutlook, outlook
 from crm_lab.experiments.rotation import (
@@ -17,9 +18,6 @@ from crm_lab.experiments.rotation import (
     RotationAdvice,
     independence,
     rotation_advice,
-)
-from crm_lab.experiments.spec import (
-    ControlGroupSpec,
 )
 from crm_lab.gateway import operations
 from crm_lab.handles.context import Context, now

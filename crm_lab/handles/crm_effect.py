@@ -14,8 +14,8 @@ from crm_lab.crm_effect.curve_results import CurveResult
 from crm_lab.crm_effect.economics import economics, planned_margin_share, registered_plans
 from crm_lab.crm_effect.economics_results import Economics
 from crm_lab.errors import DesignError, LedgerError
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch, epochs, required_epoch
-from crm_lab.experiments.spec import ControlGroupSpec
 from crm_lab.handles.context import Context, now
 
 EpochDecision = Literal["continue", "change", "stop", "cannot conclude"]

@@ -28,11 +28,13 @@ from crm_lab.cards import Result
 from crm_lab.errors import LedgerError
 from crm_lab.experiments.assignment import experiment_rows
 from crm_lab.experiments.control_group import newcomers_entry
+from crm_lab.experiments.control_group_spec import load_control_group
 from crm_lab.experiments.draws import prepare_newcomers
 from crm_lab.experiments.enrolment import audience_query
 from crm_lab.experiments.epochs import required_epoch
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.plan import Plan, resolve
-from crm_lab.experiments.spec import CONTROL, load_control_group, load_experiment
+from crm_lab.experiments.spec import load_experiment
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.handles.context import Context
 

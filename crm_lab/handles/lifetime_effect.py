@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from crm_lab.errors import DesignError
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.outcomes import Window
 from crm_lab.experiments.plan import Plan
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.gateway import cohorts, operations
 from crm_lab.handles.context import Context
 from crm_lab.ltv.arm_histories import arm_histories

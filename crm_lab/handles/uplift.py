@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from crm_lab.experiments.enrolment import audience_query
 from crm_lab.experiments.epochs import epochs, required_epoch
-from crm_lab.experiments.spec import CONTROL
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import features as feature_sql
 from crm_lab.gateway import operations, segments
 from crm_lab.gateway.segments import Segment

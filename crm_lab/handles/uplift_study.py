@@ -15,10 +15,10 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments.analysis import exempt_classes
 from crm_lab.experiments.enrolment import assigned_at, registered_plan
 from crm_lab.experiments.epochs import epochs
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.looks import window_is_complete
 from crm_lab.experiments.outcomes import Window, read_outcomes
 from crm_lab.experiments.plan import Plan
-from crm_lab.experiments.spec import CONTROL
 from crm_lab.gateway import audits, operations
 from crm_lab.gateway import features as feature_sql
 from crm_lab.handles.context import Context, now

@@ -28,7 +28,8 @@ from pydantic import AfterValidator, Field
 
 from crm_lab import formats
 from crm_lab.errors import Fault, SpecError
-from crm_lab.experiments.spec import MONTHLY_PLAN_FILE, Channel, Day, Name, Number, Whole
+from crm_lab.experiments.fields import Channel, Day, Name, Number, Whole
+from crm_lab.experiments.spec import MONTHLY_PLAN_FILE
 from crm_lab.gateway import EntryKind
 from crm_lab.planning import pacing_wording as wording
 from crm_lab.yaml_files import Declared, place, read_yaml, validate

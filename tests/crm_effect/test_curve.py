@@ -22,8 +22,9 @@ from crm_lab.crm_effect.curve_results import CurvePoint, CurveResult
 from crm_lab.errors import DesignError, LedgerError
 from crm_lab.experiments.assignment import TREATABLE, bucket_of
 from crm_lab.experiments.control_group import draw
+from crm_lab.experiments.control_group_spec import ControlGroupSpec, StableSpec, load_control_group
 from crm_lab.experiments.epochs import DEFAULT_STABLE, epochs
-from crm_lab.experiments.spec import CONTROL, ControlGroupSpec, StableSpec, load_control_group
+from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import curves, operations
 from crm_lab.simulation.shops import Shop, make_shop, till_file
 from crm_lab.stats.effects import Effect, unknown_effect

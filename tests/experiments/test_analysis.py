@@ -15,20 +15,14 @@ import shop_workbench as sw
 
 from crm_lab.experiments.analysis import analyze_arm
 from crm_lab.experiments.audit import audit
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.estimators import RowEstimator
 from crm_lab.experiments.guardrails import judge
 from crm_lab.experiments.looks import current_look
 from crm_lab.experiments.outcomes import Outcomes
 from crm_lab.experiments.plan import Plan, resolve
 from crm_lab.experiments.results import ArmResult, ExperimentResult
-from crm_lab.experiments.spec import (
-    ArmSpec,
-    ControlGroupSpec,
-    CostsSpec,
-    DecisionSpec,
-    ExperimentSpec,
-    MetricsSpec,
-)
+from crm_lab.experiments.spec import ArmSpec, CostsSpec, DecisionSpec, ExperimentSpec, MetricsSpec
 from crm_lab.gateway import audits
 from crm_lab.planning.readouts import measured_revenue
 from crm_lab.simulation.shops import Shop, till_file

@@ -13,7 +13,7 @@ from scipy import stats
 
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import arm_expression, arm_of, bucket_ends, bucket_of
-from crm_lab.experiments.spec import BUCKETS, REST
+from crm_lab.experiments.fields import BUCKETS, REST
 from crm_lab.gateway import operations
 from crm_lab.stats import sample_ratio_test
 

@@ -20,9 +20,9 @@ from scipy import stats
 from crm_lab.errors import LedgerError
 from crm_lab.experiments import control_group, draws
 from crm_lab.experiments.assignment import bucket_of
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch, epochs
 from crm_lab.experiments.rotation import independence
-from crm_lab.experiments.spec import ControlGroupSpec
 from crm_lab.simulation.shops import Shop, make_shop
 from crm_lab.workbench import Workbench
 
@@ -340,7 +340,7 @@ import os, signal, sys, time
 from datetime import datetime, timedelta
 import numpy as np
 from crm_lab.experiments import control_group
-from crm_lab.experiments.spec import ControlGroupSpec
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.workbench import open_workbench
 first, rng = datetime.fromisoformat(sys.argv[2]), np.random.default_rng(int(sys.argv[3]))
 longest = None

@@ -16,12 +16,12 @@ from scipy import stats
 
 from crm_lab.errors import LedgerError
 from crm_lab.experiments.assignment import arm_of, bucket_of
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.enrolment import registered_plan
 from crm_lab.experiments.plan import Plan, resolve
 from crm_lab.experiments.spec import (
     ArmSpec,
     AudienceSpec,
-    ControlGroupSpec,
     CostsSpec,
     DecisionSpec,
     ExperimentSpec,

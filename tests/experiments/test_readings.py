@@ -12,6 +12,7 @@ import pytest
 
 from crm_lab.errors import DesignError
 from crm_lab.experiments.analysis import analyze_arm
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.estimators import RowEstimator
 from crm_lab.experiments.lights import plan_light
 from crm_lab.experiments.looks import current_look, nominal_alphas
@@ -20,14 +21,7 @@ from crm_lab.experiments.plan import Plan, resolve
 from crm_lab.experiments.readings import read_arm
 from crm_lab.experiments.results import ArmResult
 from crm_lab.experiments.segments import read_segment
-from crm_lab.experiments.spec import (
-    AdjustSpec,
-    ArmSpec,
-    ControlGroupSpec,
-    ExperimentSpec,
-    LooksSpec,
-    MetricsSpec,
-)
+from crm_lab.experiments.spec import AdjustSpec, ArmSpec, ExperimentSpec, LooksSpec, MetricsSpec
 from crm_lab.stats import group_sequential
 
 START = datetime(2024, 5, 1)

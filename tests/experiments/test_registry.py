@@ -13,6 +13,7 @@ import pytest
 import shop_workbench as sw
 
 from crm_lab.errors import BusyError, CrmLabError, DesignError, LedgerError
+from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.differences import plan_differences
 from crm_lab.experiments.enrolment import registered_plan
 from crm_lab.experiments.overview import build_registry
@@ -26,7 +27,7 @@ from crm_lab.experiments.registry import (
     register_plan,
     status_history,
 )
-from crm_lab.experiments.spec import ArmSpec, ControlGroupSpec, ExperimentSpec
+from crm_lab.experiments.spec import ArmSpec, ExperimentSpec
 from crm_lab.gateway import Gateway
 from crm_lab.gateway.store import Store
 from crm_lab.workbench import Workbench

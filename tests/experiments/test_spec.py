@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 
 from crm_lab.errors import SpecError
-from crm_lab.experiments.spec import (
-    ControlGroupSpec,
-    experiment_names,
-    load_control_group,
-    load_experiment,
-)
+from crm_lab.experiments.control_group_spec import ControlGroupSpec, load_control_group
+from crm_lab.experiments.spec import experiment_names, load_experiment
 
 GOOD = """\
 name: winter-sale
