@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.harness import Sides, benchmark
-from crm_lab.experiments.calibration import FalsePositives, count_random_claims
+from crm_lab.experiments.calibration import count_random_claims
+from crm_lab.experiments.calibration_results import FalsePositives
 
 CUSTOMERS = 200_000
 CONTROLS = 10_000

@@ -22,9 +22,10 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.customers import BaseOverview, describe_base
 from crm_lab.experiments import calibration
-from crm_lab.experiments.calibration import Calibration
+from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.control_group_spec import load_control_group
-from crm_lab.experiments.design import Design, design
+from crm_lab.experiments.design import design
+from crm_lab.experiments.design_results import Design
 from crm_lab.experiments.epochs import open_epoch
 from crm_lab.experiments.outlook import count_obstacles
 from crm_lab.experiments.overview import Registry, build_registry

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from crm_lab import formats
-from crm_lab.cards import Result
 from crm_lab.errors import DesignError
 from crm_lab.experiments import design_wording as wording
+from crm_lab.experiments.design_results import TARGET, Design, Verdict, _share_that_sees
 from crm_lab.experiments.design_rows import (
-    MetricDesign,
     formula_row,
-    long_row,
-    row_name,
     simulated_rows,
 )
 from crm_lab.experiments.design_sights import (
@@ -39,175 +35,14 @@ from crm_lab.experiments.design_sights import (
 from crm_lab.stats import (
     Boundary,
     DetectableEffect,
-    SequentialPlan,
     SimulatedPower,
     group_sequential,
 )
 
-Verdict = Literal["enough", "only large effects", "hopeless", "cannot be said"]
-
-TARGET = 0.20
-"""Relative effect that a good design sees; few campaigns bring more."""
 HOPELESS = 0.50
 """Relative effect beyond which hardly any campaign lies."""
 WORTHWHILE = 0.05
 """Improvement of the detectable effect from which it is worth a sentence."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Design(Result):
-    """What a control group would see on this base, and what would see more.
-
-    Attributes
-    ----------
-    eligible : int
-        Customers who may be contacted.
-    control_share : float
-        Share held out.
-    n_control : int
-        Controls.
-    arms : mapping
-        Customers per treated arm.
-    weeks : float
-        Length of the outcome window.
-    alpha, alpha_per_arm, power : float
-        Two-sided error level of all arms, of one, and wanted power.
-    primary : str
-        Metric of the headline and the advice.
-    metrics : tuple of MetricDesign
-        One per metric, method and adjustment; of the smallest arm.
-    curve : pandas.DataFrame
-        Columns control_share, metric, is_adjusted, relative: smallest change by formula.
-    horizon : pandas.DataFrame
-        Columns weeks, metric, is_adjusted, relative, source (window or projected).
-    simulations : tuple of SimulatedPower
-        Power on the company's own history; empty without a random generator.
-    looks : SequentialPlan or None
-        Planned looks.
-    advice : tuple of str
-        What would see more, most useful first; and what to mind.
-    verdict : str
-        ``enough``, ``only large effects``, ``hopeless`` or ``cannot be said``.
-    campaigns, campaigns_half : float
-        Campaigns of this size that together see a change of 20 % in the primary metric, with this
-        control share and with half held out; NaN when no number does.
-    currency : str
-        Currency of amounts; may be empty.
-    """
-
-    title: ClassVar[str] = "What this design can see"
-    plotter: ClassVar[str] = "crm_lab.plots.design:plot_design"
-
-    eligible: int
-    control_share: float
-    n_control: int
-    arms: Mapping[str, int]
-    weeks: float
-    alpha: float
-    alpha_per_arm: float
-    power: float
-    primary: Metric
-    metrics: tuple[MetricDesign, ...]
-    curve: pd.DataFrame
-    horizon: pd.DataFrame
-    simulations: tuple[SimulatedPower, ...]
-    looks: SequentialPlan | None
-    advice: tuple[str, ...]
-    verdict: Verdict
-    campaigns: float
-    campaigns_half: float
-    currency: str
-
-    def metric(
-        self, name: Metric, *, method: str = "formula", adjusted: bool = False
-    ) -> MetricDesign:
-        """Give one metric by name.
-
-        Raises
-        ------
-        DesignError
-            The design does not hold it.
-        """
-        for row in self.metrics:
-            if (row.metric, row.method, row.is_adjusted) == (name, method, adjusted):
-                return row
-        raise DesignError(
-            f"the design holds no {name} by {method}{', adjusted' if adjusted else ''}",
-            expected=formats.listing(row_name(row) for row in self.metrics),
-        )
-
-    def sentence(self) -> str:
-        """Say what would show, and the way out where that is hopeless."""
-        effect = self.metric(self.primary).detectable
-        metric = wording.METRIC_LABELS[self.primary]
-        control = formats.number(self.n_control)
-        if effect.reason:
-            return wording.HEADLINE_NONE.format(
-                control=control, metric=metric, reason=effect.reason
-            )
-        good = self.verdict == "enough"
-        headline = (wording.HEADLINE_GOOD if good else wording.HEADLINE_POOR).format(
-            control=control,
-            detectable=wording.lift_words(effect.relative),
-            metric=metric,
-            base=wording.base_words(self.primary, effect.base_value, self.currency),
-            weeks=wording.weeks_words(self.weeks),
-            power=formats.percent(self.power, decimals=0),
-        )
-        return f"{headline} {wording.ENOUGH if good else self._next_step()}"
-
-    def number(self) -> str:
-        """Give the smallest change of the primary metric that shows."""
-        effect = self.metric(self.primary).detectable
-        return "" if effect.reason else f"{wording.lift_words(effect.relative)}"
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give one row per metric, method and adjustment, in long form."""
-        return pd.DataFrame([long_row(row) for row in self.metrics])
-
-    def card_frame(self) -> pd.DataFrame:
-        """Give the table for people."""
-        return pd.DataFrame(
-            [
-                {
-                    "metric": wording.METRIC_LABELS[row.metric]
-                    + (", adjusted by pre-period" if row.is_adjusted else ""),
-                    "by": wording.METHOD_LABELS[row.method],
-                    "base value": wording.base_words(
-                        row.metric, row.detectable.base_value, self.currency
-                    ),
-                    "smallest change that shows": wording.lift_words(row.detectable.relative)
-                    if not row.detectable.reason
-                    else row.detectable.reason,
-                    **{
-                        f"base for {wording.lift_words(lift)}": formats.number(
-                            wording.rounded_up(size)
-                        )
-                        for lift, size in row.required
-                    },
-                }
-                for row in self.metrics
-            ]
-        )
-
-    def advice_frame(self) -> pd.DataFrame:
-        """Give the advice, one sentence a row."""
-        return pd.DataFrame({"advice": list(self.advice)})
-
-    def _next_step(self) -> str:
-        target = wording.lift_words(TARGET)
-        share, best = _share_that_sees(self.curve, self.primary, self.control_share)
-        campaigns = wording.CAMPAIGNS.format(count=formats.number(self.campaigns))
-        if math.isfinite(share):
-            return wording.NEXT_SHARE.format(
-                share=formats.percent(share, decimals=0), campaigns=campaigns, target=target
-            )
-        return (wording.NEXT_POOL if math.isfinite(self.campaigns) else wording.NEXT_NONE).format(
-            target=target,
-            best=wording.lift_words(best),
-            campaigns=campaigns,
-            fewer=formats.number(self.campaigns_half),
-        )
 
 
 def design(
@@ -521,14 +356,3 @@ def _mind(made: Design) -> list[str]:
             )
         )
     return found
-
-
-def _share_that_sees(curve: pd.DataFrame, metric: Metric, share: float) -> tuple[float, float]:
-    """Give the smallest larger share that sees the target (or NaN), and what half sees."""
-    rows = curve[(curve["metric"] == metric) & ~curve["is_adjusted"].astype(bool)]
-    rows = rows[rows["control_share"] >= share].sort_values("control_share")
-    best = float(rows["relative"].min())
-    enough = rows[rows["relative"] <= TARGET]
-    if enough.empty:
-        return math.nan, best
-    return math.ceil(100 * float(enough["control_share"].iloc[0]) - 1e-9) / 100, best

@@ -35,10 +35,9 @@ from pydantic import AfterValidator, model_validator
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError, Fault, SpecError
-from crm_lab.experiments.spec import ExperimentSpec
+from crm_lab.experiments.spec import TAGGING_FILE, ExperimentSpec
 from crm_lab.yaml_files import Declared, read_yaml, validate
 
-TAGGING_FILE = "tagging.yml"
 UTM_KEYS = ("utm_source", "utm_medium", "utm_campaign")
 LONGEST_NAME = 200
 WORD = r"[a-z0-9]+(?:[-_.][a-z0-9]+)*"

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from crm_lab.experiments.calibration import Calibration
+from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.planted import WANTED_POWER
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from crm_lab.experiments.calibration import Calibration
+from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.control_group import BALANCE_LIMIT, ControlGroupStatus
 from crm_lab.experiments.outlook import HoldoutOutlook
 from crm_lab.experiments.preview import PlanPreview, PowerTable

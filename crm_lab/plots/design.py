@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from scipy import special
 
 from crm_lab.experiments import design_wording as wording
-from crm_lab.experiments.design import Design
+from crm_lab.experiments.design_results import Design
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 from crm_lab.stats import SequentialPlan, SimulatedPower
 

@@ -34,8 +34,6 @@ from crm_lab.stats.period_totals import DayShape, PeriodTotal, forecast_period
 from crm_lab.stats.permutation import PermutationTest, permutation_null, permutation_test
 from crm_lab.stats.pooling import PooledEffects, pool_effects
 from crm_lab.stats.power import (
-    DetectableEffect,
-    RequiredSize,
     minimum_detectable_effect_mean,
     minimum_detectable_effect_proportion,
     minimum_detectable_effect_ratio,
@@ -43,6 +41,7 @@ from crm_lab.stats.power import (
     power_proportion,
     required_total,
 )
+from crm_lab.stats.power_results import DetectableEffect, RequiredSize
 from crm_lab.stats.products import AdjustedMoments, Products, cuped_products
 from crm_lab.stats.proportions import (
     ProportionEstimate,

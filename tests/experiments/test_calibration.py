@@ -13,7 +13,8 @@ import pytest
 from scipy import stats
 
 from crm_lab.errors import DesignError
-from crm_lab.experiments.calibration import Calibration, FalsePositives, count_false_positives
+from crm_lab.experiments.calibration import count_false_positives
+from crm_lab.experiments.calibration_results import Calibration, FalsePositives
 from crm_lab.workbench import Workbench
 
 DRAWS = 250

@@ -16,7 +16,8 @@ from scipy import stats
 
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import bucket_of
-from crm_lab.experiments.calibration import Calibration, count_random_claims
+from crm_lab.experiments.calibration import count_random_claims
+from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.planted import mean_claims, plant_effects, smallest_found
 from crm_lab.experiments.rerandomised import (
     Columns,

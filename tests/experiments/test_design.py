@@ -11,7 +11,8 @@ import pytest
 
 from crm_lab.cards import RESULT_MIME
 from crm_lab.errors import DesignError
-from crm_lab.experiments.design import TARGET, Design, design
+from crm_lab.experiments.design import design
+from crm_lab.experiments.design_results import TARGET, Design
 from crm_lab.experiments.design_sights import _rate_over
 from crm_lab.stats import (
     minimum_detectable_effect_mean,

@@ -11,7 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from crm_lab.experiments.design import Design, design
+from crm_lab.experiments.design import design
+from crm_lab.experiments.design_results import Design
 from crm_lab.plots.design import (
     plot_design,
     plot_horizon,

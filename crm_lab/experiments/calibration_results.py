@@ -1,0 +1,256 @@
+"""What an A/A calibration gives: claims where nothing was done, and what would be seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from crm_lab import formats
+from crm_lab.cards import Result
+from crm_lab.experiments.planted import Coverage, FoundEffect, smallest_found
+from crm_lab.stats import proportion_interval
+
+DrawnBy = Literal["salt", "random"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalsePositives:
+    """How often one test claimed an effect where there was none.
+
+    Attributes
+    ----------
+    metric, method : str
+        What was tested and how.
+    draws : int
+        Draws in which the test could be made.
+    lifts, drops : int
+        Draws in which it claimed a lift, and a drop.
+    alpha : float
+        What it promised for both together.
+    is_default : bool
+        Whether the workbench decides by it.
+    """
+
+    metric: str
+    method: str
+    draws: int
+    lifts: int
+    drops: int
+    alpha: float
+    is_default: bool
+
+    @property
+    def rate(self) -> float:
+        """Share of draws with a false claim in either direction."""
+        return (self.lifts + self.drops) / self.draws if self.draws else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Interval (99 %) of the rate over the draws, for the chance in drawing salts."""
+        estimate = proportion_interval(self.lifts + self.drops, self.draws, alpha=0.01)
+        return (estimate.low, estimate.high)
+
+    @property
+    def keeps_promise(self) -> bool:
+        """Whether the promise lies in the interval of the rate, or the rate below it.
+
+        A test that could not be made in any draw broke no promise.
+        """
+        low, _ = self.interval
+        return not low > self.alpha
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether claims of a lift alone exceed the half that was promised for them."""
+        if not self.draws:
+            return False
+        return proportion_interval(self.lifts, self.draws, alpha=0.01).low > self.alpha / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Calibration(Result):
+    """False-positive rates, power and coverage of the tests on one base.
+
+    Attributes
+    ----------
+    base : str
+        Which customers and which window.
+    customers : int
+        Customers in it.
+    control_share : float
+        Share drawn as control.
+    draws : int
+        Control groups drawn.
+    alpha : float
+        Promised rate.
+    tests : tuple of FalsePositives
+        One per metric and method.
+    share_who_bought, mean_revenue : float
+        What the window looked like.
+    snapshot : str
+        Label of the data.
+    drawn_by : {"salt", "random"}
+        How: by the hash under salts, as a real control group, or by a random generator.
+    power : tuple of FoundEffect
+        One per metric, way of planting and size of the effect, for the tests that decide.
+    coverage : tuple of Coverage
+        One per metric, scale, way of planting and effect: none, and one that shows.
+    """
+
+    title: ClassVar[str] = "A/A calibration"
+    plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_calibration"
+
+    base: str
+    customers: int
+    control_share: float
+    draws: int
+    alpha: float
+    tests: tuple[FalsePositives, ...]
+    share_who_bought: float
+    mean_revenue: float
+    snapshot: str
+    drawn_by: DrawnBy = "salt"
+    power: tuple[FoundEffect, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+
+    def sentence(self) -> str:
+        """Say whether the tests that decide keep their promise, and what they can find."""
+        ours = [test for test in self.tests if test.is_default]
+        broken = [test for test in ours if not test.keeps_promise or test.is_one_sided]
+        others = [
+            test
+            for test in self.tests
+            if not test.is_default and (not test.keeps_promise or test.is_one_sided)
+        ]
+        rates = ", ".join(f"{test.metric} {formats.percent(test.rate)}" for test in ours)
+        text = (
+            f"{self.base}: over {self.draws:,} control groups of"
+            f" {formats.percent(self.control_share)} drawn where nothing was done, the tests that"
+            f" decide claimed an effect in {rates} of the draws; promised"
+            f" {formats.percent(self.alpha)}."
+        )
+        if not any(test.draws for test in ours):
+            text += " None of them could be made on this window."
+        elif broken:
+            text += f" Broken promise: {', '.join(f'{t.metric} ({t.method})' for t in broken)}."
+        else:
+            text += " They keep their promise."
+        for test in others:
+            text += (
+                f" {test.method} does not for {test.metric}: it claimed a lift in"
+                f" {formats.percent(test.lifts / test.draws)} of the draws where"
+                f" {formats.percent(self.alpha / 2)} was promised."
+            )
+        return text + self._power_sentence() + self._coverage_sentence()
+
+    def _power_sentence(self) -> str:
+        """Say the smallest effect that is found in 80 % of the draws, per metric."""
+        found = []
+        for metric in dict.fromkeys(point.metric for point in self.power):
+            points = [point for point in self.power if point.metric == metric]
+            words = []
+            for way in dict.fromkeys(point.planted for point in points):
+                curve = [point for point in points if point.planted == way]
+                lift = smallest_found(curve)
+                words.append(
+                    f"{formats.percent(lift, decimals=0, signed=True)} by {way}"
+                    if np.isfinite(lift)
+                    else f"none up to {formats.percent(curve[-1].lift, decimals=0, signed=True)}"
+                    f" by {way}"
+                )
+            found.append(f"{metric} {' or '.join(words)}")
+        if not found:
+            return ""
+        return f" The smallest effect that they find in 80 % of the draws: {'; '.join(found)}."
+
+    def _coverage_sentence(self) -> str:
+        """Say in how many of the draws the intervals held what was planted."""
+        known = [row for row in self.coverage if row.draws]
+        if not known:
+            return ""
+        promise = formats.percent(1 - self.alpha, decimals=0)
+        shares = sorted(row.share for row in known)
+        short = [row for row in known if row.is_short]
+        text = (
+            f" Intervals of {promise} held the planted effect in"
+            f" {formats.percent(shares[0])} to {formats.percent(shares[-1])} of the draws"
+        )
+        if not short:
+            return f"{text}."
+        worst = min(short, key=lambda row: row.share)
+        return (
+            f"{text}, too seldom for {worst.metric} ({worst.scale}) with"
+            f" {formats.percent(worst.lift, decimals=0, signed=True)} by {worst.planted}."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row per test: claims of lift and drop, both, interval, promise."""
+        return pd.DataFrame(
+            [
+                {
+                    "metric": test.metric,
+                    "method": test.method,
+                    "claimed a lift": formats.percent(test.lifts / test.draws),
+                    "claimed a drop": formats.percent(test.drops / test.draws),
+                    "either": formats.percent(test.rate),
+                    "interval (99 %)": _percents(test.interval),
+                    "promised": formats.percent(test.alpha),
+                }
+                for test in self.tests
+                if test.draws
+            ]
+        )
+
+    def power_frame(self) -> pd.DataFrame:
+        """Give one row per planted effect: how often the test that decides claimed a lift."""
+        return pd.DataFrame(
+            [
+                {
+                    "metric": point.metric,
+                    "planted by": point.planted,
+                    "effect": formats.percent(point.lift, decimals=0, signed=True),
+                    "found": formats.percent(point.share),
+                    "interval (99 %)": _percents(point.interval),
+                    "draws": point.draws,
+                }
+                for point in self.power
+            ],
+            columns=["metric", "planted by", "effect", "found", "interval (99 %)", "draws"],
+        )
+
+    def coverage_frame(self) -> pd.DataFrame:
+        """Give one row per interval: how often it held the planted effect."""
+        return pd.DataFrame(
+            [
+                {
+                    "metric": row.metric,
+                    "interval of": row.scale,
+                    "planted by": row.planted,
+                    "effect": formats.percent(row.lift, decimals=0, signed=True),
+                    "held": formats.percent(row.share),
+                    "interval (99 %)": _percents(row.interval),
+                    "promised": formats.percent(1 - row.alpha),
+                    "open ends": row.open_ends,
+                    "draws": row.draws,
+                }
+                for row in self.coverage
+            ],
+            columns=[
+                "metric",
+                "interval of",
+                "planted by",
+                "effect",
+                "held",
+                "interval (99 %)",
+                "promised",
+                "open ends",
+                "draws",
+            ],
+        )
+
+
+def _percents(interval: tuple[float, float]) -> str:
+    return formats.interval(100 * interval[0], 100 * interval[1], decimals=1, unit="%")
