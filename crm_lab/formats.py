@@ -58,7 +58,8 @@ def money_interval(estimate: float, low: float, high: float, currency: str) -> s
 
 def percent_interval(estimate: float, low: float, high: float) -> str:
     """Write a relative change and its interval, rounded to what the interval supports."""
-    places = min(max(decimals_for(100 * low, 100 * high), 0), 3)
+    places = min(decimals_for(100 * low, 100 * high), 3)
+    places = places if places <= -2 else max(places, 0)  # tens of percent are written out
     return (
         f"{percent(estimate, decimals=places, signed=True)} "
         f"({interval(100 * low, 100 * high, decimals=places, unit='%')})"

@@ -54,3 +54,9 @@ def test_rounding_never_moves_by_more_than_the_interval_hides(value: float, widt
 
 def test_a_long_list_is_cut_with_its_count() -> None:
     assert formats.listing(list("abcdefg"), limit=3) == "a, b, c and 4 more"
+
+
+def test_a_percentage_with_a_very_wide_interval_is_rounded_to_hundreds() -> None:
+    shown = formats.percent_interval(470.45, 272.94, 638.36)
+    assert shown == "+47,000 % (27,000 to 64,000 %)"
+    assert formats.percent_interval(0.39, -0.38, 1.62) == "+39 % (-38 to 162 %)"

@@ -15,32 +15,19 @@ import shop_workbench as sw
 
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.attribution import Attribution, attribute
-from crm_lab.crm_effect.curve import curve as compare
 from crm_lab.crm_effect.curve_results import CurveResult
 from crm_lab.errors import DesignError
 from crm_lab.experiments.results import Money
 from crm_lab.gateway import attribution as sql
 from crm_lab.workbench import Workbench, open_workbench
 
-PERMUTATIONS = 199
-"""Enough for the intervals of a test that is about something else."""
 CENT = 0.005
 """Sums of exact decimals that went through doubles: half a cent."""
 
 
 @pytest.fixture(scope="module")
-def curve(finished: Workbench) -> CurveResult:
-    epoch = finished.control_group().epoch()
-    return compare(
-        finished.gateway,
-        epoch,
-        known_until=finished.day_start(finished.last_day() + timedelta(days=1)),
-        timezone="UTC",
-        rng=np.random.default_rng(1),
-        margin_share=0.3,
-        permutations=PERMUTATIONS,
-        decisive_permutations=PERMUTATIONS,
-    )
+def curve() -> CurveResult:
+    return sw.nine_weeks()
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import shop_workbench as sw
 
 from crm_lab.crm_effect import curve_wording as wording
-from crm_lab.crm_effect.curve import curve as compare
 from crm_lab.crm_effect.curve_results import CurveResult
 from crm_lab.crm_effect.economics import (
     cost_lines,
@@ -32,24 +30,11 @@ from crm_lab.workbench import Workbench
 WINDOW = {"starts_at": datetime(2024, 5, 1), "ends_at": datetime(2024, 6, 1)}
 COLUMNS = ["campaign_id", "kind", "amount"]
 COSTS = "id,campaign,day,kind,amount\n"
-PERMUTATIONS = 199
-"""Enough for the intervals of a test that is about something else."""
 
 
 @pytest.fixture(scope="module")
-def curve(finished: Workbench) -> CurveResult:
-    """Nine of thirteen weeks after the draw of the shared shop."""
-    epoch = finished.control_group().epoch()
-    return compare(
-        finished.gateway,
-        epoch,
-        known_until=finished.day_start(finished.last_day() + timedelta(days=1)),
-        timezone="UTC",
-        rng=np.random.default_rng(1),
-        margin_share=0.3,
-        permutations=PERMUTATIONS,
-        decisive_permutations=PERMUTATIONS,
-    )
+def curve() -> CurveResult:
+    return sw.nine_weeks()
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, chdir
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from crm_lab.crm_effect.curve import curve
+from crm_lab.crm_effect.curve_results import CurveResult
 from crm_lab.experiments.assignment import arm_of, bucket_of
 from crm_lab.simulation.shops import Shares, Shop, make_shop, till_file, write_shop
 from crm_lab.starter import DELIVERIES_MAP
@@ -35,6 +37,8 @@ CUSTOMERS = 2_000
 SALT = "2024"
 CONTROL_SHARE = 0.2
 ORDERS_PER_DAY = 1 / 25
+CURVE_PERMUTATIONS = 199
+"""Enough for the intervals of a test that is about something else."""
 
 SETTINGS = "company: A shop\ncurrency: EUR\ntimezone: {timezone}\n"
 CONTROL_GROUP = 'name: global\nshare: {share}\nsalt: "{salt}"\nchannel: email\n'
@@ -108,6 +112,22 @@ def the_shop() -> Shop:
 @functools.cache
 def _root() -> Path:
     return Path(tempfile.mkdtemp(prefix="crm-lab-tests-"))
+
+
+@functools.cache
+def nine_weeks() -> CurveResult:
+    """Nine of thirteen weeks after the draw of the finished shop, against its control group."""
+    workbench = open_workbench(STAGES["finished"]())
+    return curve(
+        workbench.gateway,
+        workbench.control_group().epoch(),
+        known_until=workbench.day_start(workbench.last_day() + timedelta(days=1)),
+        timezone="UTC",
+        rng=np.random.default_rng(1),
+        margin_share=0.3,
+        permutations=CURVE_PERMUTATIONS,
+        decisive_permutations=CURVE_PERMUTATIONS,
+    )
 
 
 def remove_stages() -> None:

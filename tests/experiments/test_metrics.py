@@ -133,16 +133,13 @@ def test_every_measure_is_what_pandas_adds_up(measured: tuple[Workbench, Plan], 
     found = outcomes_of(workbench, plan)
     frame = found.frame.set_index("customer_id")
     start = sw.STARTS_AT
+    before = sw.ASSIGNED_AT  # the draw was a day before the start, and covariates end there
     for column, first, last in (
         ("revenue", start, sw.ENDS_AT),
-        ("pre_revenue", start - timedelta(days=29), sw.ASSIGNED_AT),
+        ("pre_revenue", before - (plan.starts_at - plan.pre_starts_at), before),
         ("revenue_7_7", start + timedelta(days=7), start + timedelta(days=14)),
     ):
         expected = spent(shop, first, last).reindex(frame.index, fill_value=0.0)
-        if column == "pre_revenue":  # the draw was a day before the start
-            expected = spent(
-                shop, sw.ASSIGNED_AT - (plan.starts_at - plan.pre_starts_at), sw.ASSIGNED_AT
-            ).reindex(frame.index, fill_value=0.0)
         np.testing.assert_allclose(frame[column], expected, atol=TO_THE_CENT)
     late = spent(shop, start + timedelta(days=14), sw.ENDS_AT).index
     bought = frame["orders_14_14"] > 0
@@ -257,6 +254,28 @@ def test_sums_give_the_numbers_that_rows_give(
     assert bases[0].value == pytest.approx(bases[1].value, rel=SAME_NUMBER)
     if not bases[0].is_share:
         assert bases[0].spread == pytest.approx(bases[1].spread, rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["revenue_per_customer", "average_order_value"])
+def test_intervals_of_sums_are_those_of_rows_where_both_arms_are_large_enough(
+    measured: tuple[Workbench, Plan], metric: str
+) -> None:
+    workbench, plan = measured
+    window = Window.of(plan, assigned_at=sw.ASSIGNED_AT)
+    with workbench.gateway.reader() as reader:
+        sums = open_summaries(reader, plan, window, operations.assigned(plan.scope))
+    rows = RowEstimator(plan=plan, outcomes=outcomes_of(workbench, plan), permutations=9_999)
+    found = []
+    for estimator in (sums, rows):
+        arms = {"treated": ("strong",), "control": ("weak",), "arms": ("strong", "weak")}
+        rng = np.random.default_rng(3)
+        estimate = estimator.estimate(metric, **arms, alpha=0.05, rng=rng)
+        found.append(estimate.comparison.absolute)
+    one, other = found
+    assert one.is_known
+    width = other.high - other.low
+    assert [one.low, one.high] == pytest.approx([other.low, other.high], abs=QUANTILES * width)
+    assert one.estimate == pytest.approx(other.estimate, rel=1e-6)
 
 
 def test_what_sums_cannot_give_has_a_reason(measured: tuple[Workbench, Plan]) -> None:

@@ -16,30 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
 from crm_lab.crm_effect.attribution import Attribution
-from crm_lab.crm_effect.curve import curve as compare
 from crm_lab.crm_effect.curve_results import CurveResult
 from crm_lab.crm_effect.economics_results import Economics
 from crm_lab.plots.curve import plot_attribution, plot_cumulative, plot_money, plot_weekly
 from crm_lab.plots.palette import CONTROL
 from crm_lab.workbench import Workbench
 
-PERMUTATIONS = 199
-"""Enough for the intervals of a test that is about something else."""
-
 
 @pytest.fixture(scope="module")
-def curve(finished: Workbench) -> CurveResult:
-    epoch = finished.control_group().epoch()
-    return compare(
-        finished.gateway,
-        epoch,
-        known_until=finished.day_start(finished.last_day() + timedelta(days=1)),
-        timezone="UTC",
-        rng=np.random.default_rng(1),
-        margin_share=0.3,
-        permutations=PERMUTATIONS,
-        decisive_permutations=PERMUTATIONS,
-    )
+def curve() -> CurveResult:
+    return sw.nine_weeks()
 
 
 @pytest.fixture(scope="module")
