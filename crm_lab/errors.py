@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crm_lab.language import say
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -48,9 +50,9 @@ class Fault:
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.found}" if self.where else self.found]
         if self.expected:
-            parts.append(f"Expected: {self.expected}")
+            parts.append(say("Expected: {what}", what=self.expected))
         if self.remedy:
-            parts.append(f"To do: {self.remedy}")
+            parts.append(say("To do: {what}", what=self.remedy))
         return ". ".join(part.rstrip(".") for part in parts) + "."
 
 

@@ -1,15 +1,20 @@
-"""Numbers as people read them: rounded by what their interval supports, in one place.
+"""Numbers as people read them: rounded by what their interval supports, in their language.
 
-The language's separators come from here, so that a second language is a change of this file.
+English writes ``1,234.5 %``, ``1,234 RUB`` and ``2026-12-01``; Russian ``1 234,5 %``, ``1 234 ₽``
+and ``01.12.2026``, with spaces that do not break.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 
-CANNOT_TELL = "n/a"
+from crm_lab.language import current_language, message, say
+
+CANNOT_TELL = message("n/a")
+_TO_RUSSIAN = str.maketrans({",": "\u00a0", ".": ","})
+_RUSSIAN_SIGNS = {"RUB": "₽", "USD": "$", "EUR": "€", "GBP": "£", "KZT": "₸", "BYN": "Br"}
 
 
 def decimals_for(low: float, high: float) -> int:
@@ -24,27 +29,36 @@ def decimals_for(low: float, high: float) -> int:
 
 
 def number(value: float, *, decimals: int = 0, signed: bool = False) -> str:
-    """Write a number with thousands separated by a comma; ``n/a`` where there is none."""
+    """Write a number with its thousands separated; ``n/a`` where there is none."""
     if value is None or not math.isfinite(value):
-        return CANNOT_TELL
+        return say(CANNOT_TELL)
     rounded = round(value, decimals)
-    text = f"{abs(rounded):,.{max(decimals, 0)}f}"
+    text = separated(f"{abs(rounded):,.{max(decimals, 0)}f}")
     if rounded < 0:
         return f"-{text}"
     return f"+{text}" if signed and rounded > 0 else text
 
 
+def separated(text: str) -> str:
+    """Give a number written as ``1,234.5`` the separators of the language."""
+    return text.translate(_TO_RUSSIAN) if current_language() == "ru" else text
+
+
 def money(value: float, currency: str, *, decimals: int = 0, signed: bool = False) -> str:
-    """Write an amount with its currency code after it."""
+    """Write an amount with its currency after it."""
     text = number(value, decimals=decimals, signed=signed)
-    return text if text == CANNOT_TELL else f"{text} {currency}"
+    if value is None or not math.isfinite(value):
+        return text
+    if current_language() == "ru":
+        return f"{text}\u00a0{_RUSSIAN_SIGNS.get(currency, currency)}"
+    return f"{text} {currency}"
 
 
 def percent(share: float, *, decimals: int = 1, signed: bool = False) -> str:
     """Write a share (0.05) as a percentage (5.0 %)."""
     if share is None or not math.isfinite(share):
-        return CANNOT_TELL
-    return f"{number(100 * share, decimals=decimals, signed=signed)} %"
+        return say(CANNOT_TELL)
+    return f"{number(100 * share, decimals=decimals, signed=signed)}{_space()}%"
 
 
 def money_interval(estimate: float, low: float, high: float, currency: str) -> str:
@@ -75,25 +89,51 @@ def number_interval(estimate: float, low: float, high: float) -> str:
 def interval(low: float, high: float, *, decimals: int, unit: str = "") -> str:
     """Write the two ends of an interval; an end that does not exist is said to be open."""
     ends = [number(end, decimals=decimals) for end in (low, high)]
-    ends[0] = "no lower bound" if low == -math.inf else ends[0]
-    ends[1] = "no upper bound" if high == math.inf else ends[1]
-    return f"{ends[0]} to {ends[1]}{' ' + unit if unit else ''}"
+    ends[0] = say("no lower bound") if low == -math.inf else ends[0]
+    ends[1] = say("no upper bound") if high == math.inf else ends[1]
+    return say("{low} to {high}", low=ends[0], high=ends[1] + (_space() + unit if unit else ""))
 
 
 def p_value(value: float) -> str:
     """Write a p-value with two significant figures, and never as 0."""
     if value is None or not math.isfinite(value):
-        return CANNOT_TELL
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+        return say(CANNOT_TELL)
+    return separated("< 0.001" if value < 0.001 else f"{value:.2g}")
 
 
-def day(moment: datetime | None) -> str:
-    """Write a date as 2026-12-01; ``n/a`` where there is none."""
-    return CANNOT_TELL if moment is None else f"{moment:%Y-%m-%d}"
+def significant(value: float, *, figures: int = 3) -> str:
+    """Write a number with so many significant figures, such as an error rate of 0.05."""
+    if value is None or not math.isfinite(value):
+        return say(CANNOT_TELL)
+    return separated(f"{value:.{figures}g}")
+
+
+def day(moment: date | None) -> str:
+    """Write a date as 2026-12-01 (Russian 01.12.2026); ``n/a`` where there is none."""
+    if moment is None:
+        return say(CANNOT_TELL)
+    return f"{moment:%d.%m.%Y}" if current_language() == "ru" else f"{moment:%Y-%m-%d}"
+
+
+def minute(moment: datetime | None) -> str:
+    """Write date and time to the minute, such as 2026-12-01 09:30."""
+    return say(CANNOT_TELL) if moment is None else f"{day(moment)} {moment:%H:%M}"
+
+
+def month(moment: date) -> str:
+    """Write a month as 2026-12 (Russian 12.2026)."""
+    return f"{moment:%m.%Y}" if current_language() == "ru" else f"{moment:%Y-%m}"
 
 
 def listing(words: Iterable[str], *, limit: int = 5) -> str:
     """Write a list for a message, cut after ``limit`` words with the count of the rest."""
     every = list(words)
-    rest = f" and {len(every) - limit} more" if len(every) > limit else ""
-    return ", ".join(every[:limit]) + rest
+    shown = ", ".join(every[:limit])
+    if len(every) <= limit:
+        return shown
+    return say("{words} and {count} more", words=shown, count=len(every) - limit)
+
+
+def _space() -> str:
+    """Give what stands between a number and its unit."""
+    return "\u00a0" if current_language() == "ru" else " "

@@ -11,12 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
 from crm_lab.errors import SettingsError
+from crm_lab.language import Language
 from crm_lab.yaml_files import Declared, read_yaml, validate
 
 SETTINGS_FILE = "crm-lab.yml"
@@ -75,7 +76,7 @@ class SettingsFile(Declared):
         Currency code of every amount in the gateway.
     timezone : str
         IANA name; dates in plans are days of this zone.
-    language : {"en"}
+    language : {"en", "ru"}
         Language of messages and pages.
     gateway : str
         Folder of the gateway's files, relative to the workbench.
@@ -94,7 +95,7 @@ class SettingsFile(Declared):
     company: str = "Our company"
     currency: CurrencyCode = "RUB"
     timezone: TimezoneName = "UTC"
-    language: Literal["en"] = "en"
+    language: Language = "en"
     gateway: str = "data/gateway"
     maps: str = "maps"
     note: str = ""

@@ -100,7 +100,7 @@ def test_a_folder_that_is_no_workbench_is_named(tmp_path, monkeypatch):
         ("timezone: ../etc/passwd\n", "unknown time zone"),
         ("threads: 0\n", "greater than or equal to 1"),
         ("threads: many\n", "found 'many'.*valid integer"),
-        ("language: ru\n", "found 'ru'.*'en'"),
+        ("language: de\n", "found 'de'.*'en'"),
         ("currency: RUB\ncurrency: USD\n", "line 2: found duplicate key .currency"),
         (
             "other_bases: {a: {currency: USD}}\n",
