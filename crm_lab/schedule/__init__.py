@@ -1,0 +1,1 @@
+"""The schedule: reports made by themselves, from one file that says which and when."""
