@@ -35,7 +35,7 @@ demo: $(STAMP) ## import real customers, run the reports, write reports/index.ht
 	@$(BIN)/crm-lab demo $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS="-k ledger", ARGS="-m slow")
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-all: ## run the tests on every Python 3.11 to 3.13 that is here
 	@MAKE="$(MAKE)" tools/test_all.sh
@@ -51,11 +51,11 @@ imports: $(STAMP) ## check who imports whom (import-linter)
 	@$(BIN)/lint-imports --no-cache --no-logo
 
 notebooks: $(STAMP) ## run every notebook as a report
-	@if [ -d tests/notebooks ]; then $(BIN)/python -m pytest -n $(WORKERS) tests/notebooks $(ARGS); \
+	@if [ -d tests/notebooks ]; then $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/notebooks $(ARGS); \
 	  else echo "tests/notebooks does not exist: no notebook to run"; fi
 
-lab: $(STAMP) ## open JupyterLab on the notebooks
-	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+lab: $(STAMP) ## open JupyterLab on the tour (notebooks/00_start_here.ipynb)
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 bench: $(STAMP) ## run the benchmarks, each beside its peer (ONLY=name for one)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)") $(ARGS)
