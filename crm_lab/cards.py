@@ -12,7 +12,7 @@ import dataclasses
 import importlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -22,6 +22,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
+
+from crm_lab import formats
+from crm_lab.headlines import HeadlineNumber, bar_svg, verdict_look, without_verdict
+from crm_lab.language import label, message, say, say_many, word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,10 +42,18 @@ CARD_CSS = (
     ".crm-card th,.crm-card td{padding:.2em .7em;text-align:right;border-bottom:1px solid #8883}"
     ".crm-card th:first-child,.crm-card td:first-child{text-align:left}"
     ".crm-number{font-size:1.5em;font-weight:700;margin:.1em 0}"
+    ".crm-number small{font-size:.62em;font-weight:400}"
+    ".crm-bar{display:block;max-width:100%;margin:.2em 0 .5em}"
+    ".crm-card .crm-verdict{font-weight:700}"
+    ".crm-verdict b{display:inline-block;width:1.5em;line-height:1.5em;border-radius:1em;"
+    "text-align:center;margin-right:.4em;color:#fff;background:#55626f}"
+    ".crm-good b{background:#0f7346}.crm-bad b{background:#b42323}.crm-wait b{background:#2161ab}"
+    ".crm-unsure b{background:#8a5800}"
 )
 """Style of the card, scoped to its class; a published page carries it once."""
 
 MAX_CARD_ROWS = 12
+YES, NO = message("yes"), message("no")
 
 
 class Result:
@@ -85,26 +97,50 @@ class Result:
         """Give the table that the card shows: by default the long one, shortened."""
         return self.to_frame()
 
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the one number of the result first, and what stands smaller beside it."""
+        return ()
+
     def number(self) -> str:
         """Give the one number of the result with its interval, or nothing where there is none."""
+        known = _known(self.headline_numbers())
+        return f"{known[0].label}: {known[0].text()}" if known else ""
+
+    def subtitle(self) -> str:
+        """Say what was tried, on whom and when; nothing where the title says it."""
         return ""
 
     def _repr_html_(self) -> str:
-        return card(self.title, self.sentence(), self.card_frame(), number=self.number())
+        verdict = getattr(self, "verdict", "")
+        return card(
+            say(self.title),
+            self.sentence(),
+            self.card_frame(),
+            number=self.number(),
+            numbers=self.headline_numbers(),
+            verdict=verdict if isinstance(verdict, str) else "",
+        )
 
     def __repr__(self) -> str:
-        return f"{self.title}: {self.sentence()}"
+        return f"{say(self.title)}: {self.sentence()}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {
             "text/plain": repr(self),
             "text/html": self._repr_html_(),
-            RESULT_MIME: {
-                "kind": kind_of(type(self)),
-                "title": self.title,
-                "sentence": self.sentence(),
-                "data": self.to_dict(),
-            },
+            RESULT_MIME: self._payload(),
+        }
+
+    def _payload(self) -> dict[str, Any]:
+        """Give the result as data, with the words that are shown."""
+        numbers = [number.to_dict() for number in _known(self.headline_numbers())]
+        shown = {"about": self.subtitle(), "number": self.number(), "numbers": numbers}
+        return {
+            "kind": kind_of(type(self)),
+            "title": say(self.title),
+            "sentence": self.sentence(),
+            **{name: value for name, value in shown.items() if value},
+            "data": self.to_dict(),
         }
 
 
@@ -113,7 +149,15 @@ def kind_of(cls: type) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
-def card(title: str, sentence: str, frame: pd.DataFrame | None = None, *, number: str = "") -> str:
+def card(
+    title: str,
+    sentence: str,
+    frame: pd.DataFrame | None = None,
+    *,
+    number: str = "",
+    numbers: Sequence[HeadlineNumber] = (),
+    verdict: str = "",
+) -> str:
     """Build the HTML card of a result; every text is escaped, no script, style scoped.
 
     Parameters
@@ -124,14 +168,39 @@ def card(title: str, sentence: str, frame: pd.DataFrame | None = None, *, number
         Table under them.
     number : str
         One number with its interval in parentheses, shown large.
+    numbers : sequence of HeadlineNumber
+        The same as data, which gives the bar under it; further ones stand smaller.
+    verdict : str
+        The verdict word, shown with its glyph and colour.
     """
-    table = "" if frame is None or frame.empty else table_html(frame)
+    known = _known(numbers)
     large = f'<p class="crm-number">{escape(number)}</p>' if number else ""
+    if known:
+        name, amount = escape(f"{known[0].label}: "), escape(known[0].text())
+        large = f'<p class="crm-number"><small>{name}</small>{amount}</p>'
+    bar = bar_svg(known[0].to_dict()) if known else ""
+    small = "".join(f'<p class="crm-beside">{escape(each.sentence())}</p>' for each in known[1:])
+    table = "" if frame is None or frame.empty else table_html(frame)
     return (
         f"<style>{CARD_CSS}</style>"
-        f'<div class="crm-card"><h4>{escape(title)}</h4><p>{escape(sentence)}</p>{large}{table}'
-        "</div>"
+        f'<div class="crm-card"><h4>{escape(title)}</h4>{_verdict(verdict)}'
+        f"<p>{escape(without_verdict(sentence, verdict) if verdict else sentence)}</p>"
+        f"{large}{bar}{small}{table}</div>"
     )
+
+
+def _verdict(code: str) -> str:
+    if not code:
+        return ""
+    look = verdict_look(code)
+    shown = escape(look.word)
+    return (
+        f'<p class="crm-verdict crm-{look.tone}"><b aria-hidden="true">{look.glyph}</b>{shown}</p>'
+    )
+
+
+def _known(numbers: Sequence[HeadlineNumber]) -> list[HeadlineNumber]:
+    return [number for number in numbers if number.is_known]
 
 
 class TableView:
@@ -166,16 +235,26 @@ def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:
         for row in shown.itertuples(index=False)
     )
     rest = len(frame) - len(shown)
-    note = f"<p>{rest:,} more rows in to_frame()</p>" if rest > 0 else ""
+    note = f'<p class="crm-more">{_more_rows(rest)}</p>' if rest > 0 else ""
     return (
         f'<div class="crm-scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>{note}"
     )
 
 
+def _more_rows(count: int) -> str:
+    return say_many("{count} more row in to_frame()", "{count} more rows in to_frame()", count)
+
+
 def heading(name: object) -> str:
     """Write the name of a column for people."""
-    return str(name).replace("_", " ")
+    return label(str(name))
+
+
+class GivenName(str):
+    """A name that a person gave, shown as it is also where a code word is spelled the same."""
+
+    __slots__ = ()
 
 
 def cell(value: Any) -> str:
@@ -183,19 +262,19 @@ def cell(value: Any) -> str:
     if value is None or value is pd.NaT:
         return ""
     if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
+        return say(YES) if value else say(NO)
     if isinstance(value, (float, np.floating)):
         number = float(value)
         if not math.isfinite(number):
             return "" if math.isnan(number) else ("∞" if number > 0 else "-∞")
         if number == int(number) and abs(number) < 1e15:
-            return f"{number:,.0f}"
-        return f"{number:,.2f}" if abs(number) >= 10 else f"{number:.4g}"
+            return formats.separated(f"{number:,.0f}")
+        return formats.separated(f"{number:,.2f}" if abs(number) >= 10 else f"{number:.4g}")
     if isinstance(value, (int, np.integer)):
-        return f"{int(value):,}"
+        return formats.separated(f"{int(value):,}")
     if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d}" if value == value.normalize() else f"{value:%Y-%m-%d %H:%M}"
-    return str(value)
+        return formats.day(value) if value == value.normalize() else formats.minute(value)
+    return str(value) if isinstance(value, GivenName) else word(str(value))
 
 
 def plain(value: Any) -> Any:

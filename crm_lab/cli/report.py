@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 import pandas as pd
 
 from crm_lab.cli.options import gateway_option, opened
-from crm_lab.cli.workbench import shipped_notebooks
+from crm_lab.cli.spoken import Group
 from crm_lab.errors import ReportError
-from crm_lab.formats import listing
+from crm_lab.language import message, say
+from crm_lab.publishing import (
+    RunOptions,
+    fan_out,
+    find_notebook,
+    kind_of,
+    notebooks,
+    parse_span,
+    run_batch,
+    run_request,
+)
+from crm_lab.publishing.fan_out import STEPS, Step
+from crm_lab.publishing.requests import TIMEOUT_SECONDS
 from crm_lab.terminal import show, show_frame
-from crm_lab.workbench import Workbench
 
-TIMEOUT_SECONDS = 900
+if TYPE_CHECKING:
+    from crm_lab.reports import RunBatch, RunRecord
 
 
-@click.group()
+@click.group(cls=Group)
 def report() -> None:
     """Run notebooks with parameters into pages with manifests."""
 
@@ -33,7 +44,7 @@ def list_command() -> None:
 @report.command()
 @click.argument("name")
 def params(name: str) -> None:
-    """Print the parameters of a report: type, default, what it is."""
+    """Print the parameters of a report: type, unit and range, choices, default, what it is."""
     from crm_lab.reports import declared_parameters
 
     declared = declared_parameters(find_notebook(opened(), name))
@@ -41,65 +52,113 @@ def params(name: str) -> None:
         [
             {
                 "name": p.name,
-                "type": p.type,
-                "default": "must be given" if p.is_required else repr(p.default),
-                "what": p.help,
+                "type": p.plain_type,
+                "unit": p.unit,
+                "range": p.range_text,
+                "choices": ", ".join(p.choices),
+                "default": say("must be given") if p.is_required else repr(p.default),
+                "what": say(p.help) if p.help else "",
             }
             for p in declared
         ]
     )
-    show_frame(frame, title=name)
+    kept = [
+        column
+        for column in frame.columns
+        if column not in ("unit", "range", "choices") or frame[column].any()
+    ]
+    show_frame(frame[kept], title=name)
 
 
 @report.command()
 @click.argument("name")
-@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
-@click.option("--title", help="Title of the page; by default the notebook's heading.")
+@click.option(
+    "-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help=message("A parameter.")
+)
+@click.option(
+    "--each",
+    "turns",
+    multiple=True,
+    metavar="NAME=A,B,C",
+    help=message("One run for each of these values; NAME=all for every choice or experiment."),
+)
+@click.option(
+    "--dates",
+    metavar="[NAME=]FROM..TO",
+    help=message("One run for each day of a span, into as_of or the date parameter NAME."),
+)
+@click.option(
+    "--every",
+    type=click.Choice(STEPS),
+    default="month",
+    show_default=True,
+    help=message("Distance of the days of --dates."),
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help=message("Runs at once; by default the number of cores and one."),
+)
+@click.option("--title", help=message("Title of the page; by default the notebook's heading."))
 @click.option("--timeout", type=click.FloatRange(1), default=TIMEOUT_SECONDS, show_default=True)
+@click.option(
+    "--memory", type=click.FloatRange(0.1), metavar="GB", help=message("Memory limit of one run.")
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=RunOptions().retries,
+    show_default=True,
+    help=message("New attempts after a kernel died; never after an error."),
+)
+@click.option("--force", is_flag=True, help=message("Run also where nothing has changed."))
+@click.option(
+    "--wait", is_flag=True, help=message("Wait for a run of the same report, do not refuse.")
+)
 @gateway_option
 def run(
     name: str,
     pairs: tuple[tuple[str, str], ...],
+    turns: tuple[str, ...],
+    dates: str | None,
+    every: Step,
+    jobs: int | None,
     title: str | None,
     timeout: float,
+    memory: float | None,
+    retries: int,
+    force: bool,
+    wait: bool,
     gateway: str | None,
 ) -> int:
-    """Run the report NAME and publish its page; exit code 1 when the run failed."""
-    # imported here: papermill takes seconds, and no other command needs it
-    from crm_lab.reports import declared_parameters, parse_text_parameters, run_report
+    """Run the report NAME and publish its page, or several with --each and --dates.
 
-    workbench = opened(gateway)
-    notebook = find_notebook(workbench, name)
-    parameters = declared_parameters(notebook)
-    declared = {parameter.name for parameter in parameters}
-    given: dict[str, Any] = parse_text_parameters(parameters, dict(pairs))
-    snapshot = workbench.snapshot()
-    if "snapshot" in declared:
-        given.setdefault("snapshot", snapshot.snapshot_id)
-    if gateway and "gateway" in declared:
-        given.setdefault("gateway", gateway)
-    base = workbench.base()
-    record = run_report(
-        notebook,
-        parameters=given,
-        reports_folder=workbench.settings.reports_folder,
-        kind=kind_of(notebook),
-        title=title,
-        context={
-            "company": workbench.settings.company,
-            "snapshot": snapshot.label,
-            "snapshot_sha256": snapshot.digest,
-            "ledger_sha256": workbench.gateway.ledger_head(),
-            "data_from": base.first_order_at.date() if base.first_order_at else None,
-            "data_to": base.last_order_at.date() if base.last_order_at else None,
-            "about_the_data": workbench.settings.declared.note or None,
-        },
-        working_folder=workbench.settings.folder,
-        timeout_seconds=timeout,
-        progress=True,
+    A run whose inputs have not changed is left out. Exit code 1 when a run failed.
+    """
+    options = RunOptions(
+        is_forced=force,
+        retries=retries,
+        wait_seconds=-1 if wait else 0,
+        memory_limit_bytes=None if memory is None else round(memory * 1e9),
     )
-    show(record)
-    return 0 if record.is_good else 1
+    requests = fan_out(
+        opened(gateway),
+        name,
+        dict(pairs),
+        each=_turns(turns),
+        dates=parse_span(dates, every=every) if dates else None,
+        title=title,
+        gateway=gateway,
+        as_text=True,
+        timeout_seconds=timeout,
+    )
+    done: RunRecord | RunBatch
+    if turns or dates:
+        done = run_batch(requests, jobs=jobs, options=options, progress=True)
+    else:
+        done = run_request(requests[0], options=options, progress=True)
+    show(done)
+    return 0 if done.is_good else 1
 
 
 @report.command()
@@ -110,35 +169,14 @@ def index() -> None:
     click.echo(rebuild_index(opened().settings.reports_folder))
 
 
-def notebooks(workbench: Workbench) -> dict[str, Path]:
-    """Give the report notebooks by kind: the workbench's own, else those of the package."""
-    folder = workbench.settings.notebooks_folder
-    chosen = folder if any(folder.glob("*.ipynb")) else shipped_notebooks()
-    return {kind_of(path): path for path in sorted(chosen.glob("*.ipynb"))} if chosen else {}
-
-
-def find_notebook(workbench: Workbench, name: str) -> Path:
-    """Find a report notebook by kind (``campaign_experiment``), part of it, or path.
-
-    Raises
-    ------
-    ReportError
-        None fits, or several.
-    """
-    path = Path(name)
-    if path.suffix == ".ipynb":
-        return path
-    known = notebooks(workbench)
-    wanted = name.replace("-", "_")
-    fitting = [known[wanted]] if wanted in known else [p for k, p in known.items() if wanted in k]
-    if len(fitting) != 1:
-        raise ReportError(
-            f"{len(fitting)} report notebooks fit '{name}'",
-            expected=f"one of {listing(list(known), limit=20)}",
-        )
-    return fitting[0]
-
-
-def kind_of(path: Path) -> str:
-    """Give a notebook's kind: its file name without the number in front."""
-    return path.stem.lstrip("0123456789_")
+def _turns(texts: tuple[str, ...]) -> dict[str, list[str]]:
+    """Read ``NAME=A,B,C`` of each ``--each``."""
+    turns: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        turns[name.strip()] = [value.strip() for value in values.split(",") if value.strip()]
+        if not equals or not turns[name.strip()]:
+            raise ReportError(
+                say("'{text}' names no values", text=text), expected="--each NAME=A,B,C"
+            )
+    return turns

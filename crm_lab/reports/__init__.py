@@ -5,10 +5,12 @@ from __future__ import annotations
 from crm_lab.reports.catalogue import rebuild_index
 from crm_lab.reports.declarations import declared_parameters
 from crm_lab.reports.parameters import Parameter, check_parameters, parse_text_parameters
-from crm_lab.reports.runner import RunRecord, run_report
+from crm_lab.reports.run_results import RunBatch, RunRecord
+from crm_lab.reports.runner import run_report
 
 __all__ = [
     "Parameter",
+    "RunBatch",
     "RunRecord",
     "check_parameters",
     "declared_parameters",

@@ -1,27 +1,60 @@
-"""The list of all runs: ``reports/index.html``, made anew from the manifests each time."""
+"""The list of all runs: ``reports/index.html``, ``index.json`` and ``feed.xml``.
+
+They are made anew from the manifests each time. A published run never changes, so what the list
+says of it is taken from the last ``index.json`` as long as its manifest is the same file.
+"""
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
-from markupsafe import Markup
 
 from crm_lab.errors import BusyError
+from crm_lab.language import label, say
 from crm_lab.reports import wording
 from crm_lab.reports.manifest import MANIFEST_NAME, PAGE_NAME, Manifest, read_manifest
-from crm_lab.reports.publishing import environment, page_css
 from crm_lab.reports.staging import RUNS_FOLDER, write_atomically
 
 INDEX_NAME = "index.html"
+DATA_NAME = "index.json"
+FEED_NAME = "feed.xml"
+DATA_VERSION = 1
 _LOCK_NAME = ".index.lock"
 _LOCK_SECONDS = 60
+_SUBJECTS = ("experiment", "campaign")
+_FIELDS = frozenset({"day", "about", "decision", "by", "note", "report"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Something that was decided, as a report shows it from the ledger.
+
+    Attributes
+    ----------
+    day : str
+        Business day, ISO text.
+    about : str
+        Experiment, or month of a plan.
+    decision : str
+        The decision, or what of a plan was revised.
+    by, note : str
+        Who, and why.
+    report : str
+        Run id of the report it came from; empty: the ledger names none.
+    """
+
+    day: str
+    about: str
+    decision: str
+    by: str
+    note: str
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +68,21 @@ class ListedRun:
     status : str
         ``ok``, ``failed`` or ``unreadable``.
     headline : str
-        Verdict sentence, first sentence or failure message.
+        Verdict sentence, first sentence or failure message; empty: there is none.
     started_at : datetime
         In UTC.
     page, manifest : str
         Links relative to the list.
-    look : VerdictLook or None
-        How its verdict shows, where it has one.
+    verdict : str
+        The verdict word; may be empty.
+    subject : str
+        The campaign that the report is about; empty: none.
+    language : str
+        Language of the page.
+    decisions : tuple of Decision
+        What the report says was decided.
+    stamp : str
+        Tells whether the manifest is still the file that was read.
     """
 
     run_id: str
@@ -52,27 +93,29 @@ class ListedRun:
     started_at: datetime
     page: str
     manifest: str
-    look: wording.VerdictLook | None = None
-
-    @property
-    def when(self) -> str:
-        """Start of the run, to the minute."""
-        return f"{self.started_at:%Y-%m-%d %H:%M}"
+    verdict: str = ""
+    subject: str = ""
+    language: str = "en"
+    decisions: tuple[Decision, ...] = ()
+    stamp: str = ""
 
     @property
     def kind_label(self) -> str:
         """The kind as people read it."""
-        return self.kind.replace("_", " ").replace("-", " ")
+        return label(self.kind.replace("-", "_"))
+
+    @property
+    def look(self) -> wording.VerdictLook | None:
+        """How its verdict shows, where it has one."""
+        return wording.verdict_look(self.verdict) if self.verdict else None
 
     @property
     def status_look(self) -> wording.VerdictLook:
         """How the status shows."""
         good = self.status == "ok"
-        return wording.VerdictLook(
-            word=wording.STATUS_WORDS[self.status],
-            glyph="✓" if good else "!",
-            tone="neutral" if good else "bad",
-        )
+        word = say(wording.STATUS_WORDS[self.status])
+        tone: wording.Tone = "neutral" if good else "bad"
+        return wording.VerdictLook(word=word, glyph="✓" if good else "!", tone=tone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +129,8 @@ class LatestGood:
 def rebuild_index(reports_folder: Path) -> Path:
     """Write the list of all runs anew, from their manifests.
 
-    Safe to call at any time and from several processes at once: the list is made under a lock
-    and replaced in one step.
+    Safe to call at any time and from several processes at once: the list is made under a lock,
+    and each of its files is replaced in one step.
 
     Parameters
     ----------
@@ -104,38 +147,49 @@ def rebuild_index(reports_folder: Path) -> Path:
     BusyError
         When another process has held the lock for a minute.
     """
+    # imported here: what renders the list knows what stands in it
+    from crm_lab.reports.index_page import render_feed, render_index
+
     reports_folder.mkdir(parents=True, exist_ok=True)
     index = reports_folder / INDEX_NAME
     try:
         with FileLock(reports_folder / _LOCK_NAME, timeout=_LOCK_SECONDS):
-            write_atomically(index, render_index(listed_runs(reports_folder)))
+            runs = listed_runs(reports_folder)
+            write_atomically(reports_folder / DATA_NAME, _data(runs))
+            write_atomically(reports_folder / FEED_NAME, render_feed(runs))
+            write_atomically(index, render_index(runs))
     except Timeout as error:
         raise BusyError(
-            f"another process has been writing {index} for {_LOCK_SECONDS} seconds",
-            remedy="the runs are safe; rebuild the list when that process has ended",
+            say(
+                "another process has been writing {path} for {seconds} seconds",
+                path=index,
+                seconds=_LOCK_SECONDS,
+            ),
+            remedy=say("the runs are safe; rebuild the list when that process has ended"),
         ) from error
     return index
 
 
 def listed_runs(reports_folder: Path) -> tuple[ListedRun, ...]:
     """Read every published run, newest first; one with a broken manifest is listed as such."""
-    paths = (reports_folder / RUNS_FOLDER).glob("*/*/")
-    runs = [_listed(path, reports_folder) for path in paths if path.is_dir()]
+    known = _known(reports_folder / DATA_NAME)
+    paths = (path for path in (reports_folder / RUNS_FOLDER).glob("*/*/") if path.is_dir())
+    runs = [_listed(path, reports_folder, known) for path in paths]
     return tuple(sorted(runs, key=lambda run: (run.started_at, run.run_id), reverse=True))
 
 
 def latest_good(runs: Iterable[ListedRun]) -> tuple[LatestGood, ...]:
-    """Give the last good run of each report (kind and title), newest first.
+    """Give the last good run of each report (kind, title and language), newest first.
 
     Parameters
     ----------
     runs : iterable of ListedRun
         Newest first.
     """
-    failures: dict[tuple[str, str], ListedRun] = {}
-    good: dict[tuple[str, str], LatestGood] = {}
+    failures: dict[tuple[str, str, str], ListedRun] = {}
+    good: dict[tuple[str, str, str], LatestGood] = {}
     for run in runs:
-        key = (run.kind, run.title)
+        key = (run.kind, run.title, run.language)
         if key in good:
             continue
         if run.status == "ok":
@@ -145,36 +199,41 @@ def latest_good(runs: Iterable[ListedRun]) -> tuple[LatestGood, ...]:
     return tuple(good.values())
 
 
-def render_index(runs: Sequence[ListedRun]) -> str:
-    """Render the list; complete without its script, which only filters."""
-    failed = sum(run.status != "ok" for run in runs)
-    return (
-        environment()
-        .get_template("index.html.j2")
-        .render(
-            w=wording,
-            policy=_policy(),
-            css=page_css(),
-            script=_script(),
-            runs=runs,
-            latest=latest_good(runs),
-            kinds=sorted({run.kind for run in runs}),
-            statuses=sorted({run.status for run in runs}),
-            summary=wording.run_count(len(runs), failed),
-        )
-    )
+def decisions_taken(runs: Iterable[ListedRun]) -> list[tuple[Decision, ListedRun]]:
+    """Give every decision once, newest first, with the report to read about it.
+
+    Parameters
+    ----------
+    runs : iterable of ListedRun
+        Newest first. The report is the one that the ledger names, else the newest that shows it.
+    """
+    every = list(runs)
+    by_id = {run.run_id: run for run in every}
+    found: dict[Decision, ListedRun] = {}
+    for run in every:
+        for decision in run.decisions:
+            found.setdefault(decision, by_id.get(decision.report, run))
+    return sorted(found.items(), key=lambda item: item[0].day, reverse=True)
 
 
-def _listed(folder: Path, reports_folder: Path) -> ListedRun:
+def _listed(folder: Path, reports_folder: Path, known: Mapping[str, ListedRun]) -> ListedRun:
     link = folder.relative_to(reports_folder).as_posix()
-    manifest = read_manifest(folder / MANIFEST_NAME)
+    path = folder / MANIFEST_NAME
+    stamp = ""
+    if path.is_file():
+        state = path.stat()
+        stamp = f"{state.st_size}-{state.st_mtime_ns}"
+    before = known.get(link)
+    if before is not None and stamp and before.stamp == stamp:
+        return before
+    manifest = read_manifest(path)
     if manifest is None:
         return ListedRun(
             run_id=folder.name,
             kind=folder.parent.name,
             title=folder.name,
             status="unreadable",
-            headline=wording.UNREADABLE_MESSAGE,
+            headline=say(wording.UNREADABLE_MESSAGE),
             started_at=datetime.fromtimestamp(folder.stat().st_mtime, tz=UTC),
             page=f"{link}/{PAGE_NAME}",
             manifest=f"{link}/{MANIFEST_NAME}",
@@ -188,23 +247,74 @@ def _listed(folder: Path, reports_folder: Path) -> ListedRun:
         started_at=manifest.started_at,
         page=f"{link}/{PAGE_NAME}",
         manifest=f"{link}/{MANIFEST_NAME}",
-        look=_look(manifest),
+        verdict=manifest.verdict.word if manifest.verdict else "",
+        subject=_subject(manifest),
+        language=manifest.language,
+        decisions=_decisions(manifest),
+        stamp=stamp,
     )
 
 
-def _look(manifest: Manifest) -> wording.VerdictLook | None:
-    return None if manifest.verdict is None else wording.verdict_look(manifest.verdict.word)
+def _subject(manifest: Manifest) -> str:
+    named = (manifest.parameters.get(name) for name in _SUBJECTS)
+    return next((str(value) for value in named if value), "")
 
 
-@functools.cache
-def _script() -> Markup:
-    source, _, _ = environment().loader.get_source(environment(), "index.js")  # type: ignore[union-attr]
-    return Markup(source)
+def _decisions(manifest: Manifest) -> tuple[Decision, ...]:
+    """Take the decisions of a report, and the revisions of the plan that it shows."""
+    about = _subject(manifest) or manifest.title
+    taken = [
+        {"about": about} | {key: value for key, value in item.items() if key in _FIELDS}
+        for item in manifest.decisions
+    ]
+    for payload in manifest.results:
+        data = payload.get("data")
+        revisions = data.get("revisions") if isinstance(data, Mapping) else None
+        taken += [
+            _revision(item, about=manifest.title)
+            for item in (revisions if isinstance(revisions, list) else [])
+            if isinstance(item, Mapping)
+        ]
+    words = [{key: str(value or "") for key, value in item.items()} for item in taken]
+    return tuple(_decision(item) for item in words if item.get("day"))
 
 
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'"
+def _revision(item: Mapping[str, Any], *, about: str) -> dict[str, Any]:
+    return {
+        "day": str(item.get("at", ""))[:10],
+        "about": about,
+        "decision": f"{item.get('item')}: {item.get('old')} → {item.get('new')}",
+        "by": item.get("by"),
+        "note": item.get("reason"),
+        "report": item.get("report"),
+    }
+
+
+def _decision(words: Mapping[str, str]) -> Decision:
+    return Decision(**{name: words.get(name, "") for name in _FIELDS})
+
+
+def _data(runs: Iterable[ListedRun]) -> str:
+    entries = [asdict(run) | {"started_at": run.started_at.isoformat()} for run in runs]
+    data = {"version": DATA_VERSION, "runs": entries}
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _known(path: Path) -> dict[str, ListedRun]:
+    """Read what the last list said of each run; nothing where it is missing or of another kind."""
+    try:
+        data = json.loads(path.read_bytes())
+        entries = data["runs"] if data["version"] == DATA_VERSION else []
+        runs = [_restored(entry) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {run.manifest.removesuffix(f"/{MANIFEST_NAME}"): run for run in runs}
+
+
+def _restored(entry: Mapping[str, Any]) -> ListedRun:
+    run = ListedRun(**entry)
+    return replace(
+        run,
+        started_at=datetime.fromisoformat(str(run.started_at)),
+        decisions=tuple(Decision(**item) for item in entry["decisions"]),
     )

@@ -8,6 +8,11 @@ annotated literals, each with a comment::
     experiment: str  # name of the experiment; no value: it must be given
     alpha: float = 0.05  # error rate that the plan allows
     as_of: date = "2017-10-01"  # last day of the data that the report may read
+    days: int = 28  # length of the window [days, 1..366]
+    share: float = 0.05  # part of the base that is held out [share, 0<..<1]
+
+A comment may end with a unit, a range, or both in brackets; an end with ``<`` is left out, and
+``0..`` has no upper end. Other square brackets do not stand at the end of a comment.
 
 Types are ``bool``, ``int``, ``float``, ``str``, ``date`` (kept as ISO text), ``list`` of one of
 them, ``Literal`` of texts, and each of them ``| None``. A name without a value must be given.
@@ -22,11 +27,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crm_lab.errors import Fault, ReportError
+from crm_lab.language import message, say
+from crm_lab.reports.bounds import parse_note
 from crm_lab.reports.notebooks import PARAMETERS_TAG, read_notebook, tags
 from crm_lab.reports.parameters import Parameter, ScalarType, accepted, short
 
 _SCALARS: tuple[ScalarType, ...] = ("bool", "int", "float", "str", "date")
 _ALLOWED_IMPORTS = {"__future__", "datetime", "typing"}
+_NO_NOTE = message(
+    "the brackets at the end of `{note}` ({name}) hold no unit and range, such as [days, 1..366]"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +72,8 @@ def declared_parameters(notebook_path: Path) -> tuple[Parameter, ...]:
     ]
     if len(cells) > 1:
         raise ReportError(
-            f"{len(cells)} cells are tagged '{PARAMETERS_TAG}'",
-            expected="one",
+            say("{count} cells are tagged '{tag}'", count=len(cells), tag=PARAMETERS_TAG),
+            expected=say("one"),
             where=notebook_path.name,
         )
     return parse_declarations(cells[0].source, where=notebook_path.name) if cells else ()
@@ -94,22 +104,24 @@ def parse_declarations(source: str, *, where: str) -> tuple[Parameter, ...]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         raise ReportError(
-            "the parameters cell is not plain Python",
-            expected="annotated literals such as `alpha: float = 0.05  # error rate`",
+            say("the parameters cell is not plain Python"),
+            expected=say("annotated literals such as `alpha: float = 0.05  # error rate`"),
             where=where,
         ) from error
     comments = _comments(source)
     faults: list[Fault] = []
     found: dict[str, Parameter] = {}
     for statement in tree.body:
-        place = f"{where}, parameters cell, line {statement.lineno}"
+        place = say("{where}, parameters cell, line {line}", where=where, line=statement.lineno)
         if isinstance(statement, ast.ImportFrom) and statement.module in _ALLOWED_IMPORTS:
             continue
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             faults.append(
                 Fault(
-                    found=f"`{short(ast.unparse(statement))}` declares no parameter",
-                    expected="an annotated literal such as `alpha: float = 0.05  # error rate`",
+                    found=say("`{code}` declares no parameter", code=short(ast.unparse(statement))),
+                    expected=say(
+                        "an annotated literal such as `alpha: float = 0.05  # error rate`"
+                    ),
                     where=place,
                 )
             )
@@ -121,7 +133,8 @@ def parse_declarations(source: str, *, where: str) -> tuple[Parameter, ...]:
             faults.append(Fault(found=str(error), where=place))
             continue
         if parameter.name in found:
-            faults.append(Fault(found=f"parameter {parameter.name} is declared twice", where=place))
+            twice = say("parameter {name} is declared twice", name=parameter.name)
+            faults.append(Fault(found=twice, where=place))
         found[parameter.name] = parameter
     if faults:
         raise ReportError(faults)
@@ -142,9 +155,19 @@ def _declaration(statement: ast.AnnAssign, name: str, note: str) -> Parameter:
     annotation = ast.unparse(statement.annotation).strip("'\"")
     if shape is None:
         raise ValueError(
-            f"type `{short(annotation)}` of {name} is not supported; "
-            "use bool, int, float, str, date, list[...], Literal[...], each also | None"
+            say(
+                "type `{type}` of {name} is not supported; use bool, int, float, str, date,"
+                " list[...], Literal[...], each also | None",
+                type=short(annotation),
+                name=name,
+            )
         )
+    try:
+        text, unit, bounds = parse_note(note, is_date=shape.scalar == "date")
+    except ValueError as error:
+        raise ValueError(say(_NO_NOTE, name=name, note=short(note))) from error
+    if bounds is not None and shape.scalar not in ("int", "float", "date"):
+        raise ValueError(say("{name} is no number and no date and has no range", name=name))
     parameter = Parameter(
         name=name,
         type=annotation,
@@ -153,7 +176,9 @@ def _declaration(statement: ast.AnnAssign, name: str, note: str) -> Parameter:
         is_optional=shape.is_optional,
         choices=shape.choices,
         is_required=statement.value is None,
-        help=note,
+        help=text,
+        unit=unit,
+        bounds=bounds,
     )
     if statement.value is None:
         return parameter
@@ -161,13 +186,22 @@ def _declaration(statement: ast.AnnAssign, name: str, note: str) -> Parameter:
         literal = ast.literal_eval(statement.value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise ValueError(
-            f"{name} is set to `{short(ast.unparse(statement.value))}`, which is no literal"
+            say(
+                "{name} is set to `{value}`, which is no literal",
+                name=name,
+                value=short(ast.unparse(statement.value)),
+            )
         ) from error
     try:
         default = accepted(parameter, literal)
     except ValueError as error:
         raise ValueError(
-            f"the default {short(repr(literal))} of {name} is not {parameter.expectation}"
+            say(
+                "the default {value} of {name} is not {expected}",
+                value=short(repr(literal)),
+                name=name,
+                expected=parameter.expectation,
+            )
         ) from error
     return replace(parameter, default=default)
 

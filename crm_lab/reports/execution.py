@@ -8,8 +8,10 @@ itself, and every code cell that holds something has an execution count.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,17 +24,28 @@ from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
+from crm_lab.formats import number
+from crm_lab.language import current_language, message, say
 from crm_lab.reports import wording
 from crm_lab.reports.kernels import KERNEL_NAME, kernel_log, kernel_manager
+from crm_lab.reports.localising import localised
 from crm_lab.reports.notebooks import heading_before
 from crm_lab.reports.parameters import ParameterValue
-from crm_lab.reports.supervision import START_TIMEOUT_SECONDS, SupervisedEngine, Supervision
+from crm_lab.reports.supervision import (
+    START_TIMEOUT_SECONDS,
+    Limits,
+    SupervisedEngine,
+    Supervision,
+)
+from crm_lab.reports.warm_kernels import WarmParent
 
-FailureReason = Literal["error", "exit", "kernel died", "timeout", "output", "not executed"]
+FailureReason = Literal[
+    "error", "exit", "kernel died", "timeout", "output", "memory", "not executed"
+]
 
 ENGINE_NAME = "crm-lab"
-OUTPUT_LIMIT_BYTES = 20_000_000
 MESSAGE_LIMIT = 2_000
+_MEMORY_MESSAGE = message("The run was stopped: its memory exceeds the limit of {limit} GB.")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _FRAME = re.compile(r"^(Cell In\[|File |Input In )")
 
@@ -75,10 +88,16 @@ class Execution:
         The notebook with its outputs, also after a failure.
     failure : Failure or None
         Why it is no good; None for a good run.
+    peak_memory_bytes : int or None
+        Most memory that the kernel and its children held, where it was seen.
+    attempts : int
+        How many kernels it took: more than 1 when one died.
     """
 
     notebook: Any
     failure: Failure | None
+    peak_memory_bytes: int | None = None
+    attempts: int = 1
 
 
 def execute(
@@ -86,8 +105,10 @@ def execute(
     *,
     parameters: Mapping[str, ParameterValue],
     working_folder: Path,
-    timeout_seconds: float,
-    output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    limits: Limits,
+    retries: int = 0,
+    warm_parent: WarmParent | None = None,
+    stop: threading.Event | None = None,
     progress: bool = False,
 ) -> Execution:
     """Execute a notebook with papermill and judge it.
@@ -100,47 +121,80 @@ def execute(
         Checked values for the parameters cell.
     working_folder : Path
         Current folder of the kernel.
-    timeout_seconds : float
-        Wall-clock limit over the whole run.
-    output_limit_bytes : int, default 20 MB
-        Limit over all outputs.
+    limits : Limits
+        Time, outputs and memory that each attempt may use.
+    retries : int, default 0
+        How often a kernel that died is replaced by a new one, from the first cell. An error in the
+        notebook or a limit that was met is never tried again.
+    warm_parent : WarmParent, optional
+        From which the kernel is forked; by default it is started cold.
+    stop : threading.Event, optional
+        Set by the caller, from another thread, to end the run.
     progress : bool, default False
         Whether to draw papermill's progress bar.
 
     Returns
     -------
     Execution
-        Also for a failed run; only an interruption by the user is raised.
+        Also for a failed run.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user interrupted the run, or ``stop`` was set.
     """
     _prepare_papermill()
+    stopped = stop or threading.Event()
+    for attempt in itertools.count(1):
+        execution = _attempt(
+            notebook,
+            parameters=dict(parameters),
+            working_folder=working_folder,
+            limits=limits,
+            warm_parent=warm_parent,
+            stop=stopped,
+            progress_bar=progress,
+        )
+        failure = execution.failure
+        if failure is None or failure.reason != "kernel died" or attempt > retries:
+            break
+    return replace(execution, attempts=attempt)
+
+
+def _attempt(
+    notebook: Path,
+    *,
+    limits: Limits,
+    warm_parent: WarmParent | None,
+    stop: threading.Event,
+    **options: Any,
+) -> Execution:
     escaped = str(notebook.resolve()).replace("{", "{{").replace("}", "}}")
     raised: RuntimeError | PapermillExecutionError | None = None
     with (
-        kernel_manager() as manager,
-        Supervision(
-            manager, timeout_seconds=timeout_seconds, output_limit_bytes=output_limit_bytes
-        ) as supervision,
+        kernel_manager(warm_parent) as manager,
+        Supervision(manager, limits=limits, stop=stop) as supervision,
     ):
         try:
-            _in_own_thread(
-                supervision,
-                escaped,
-                parameters=dict(parameters),
-                progress_bar=progress,
-                working_folder=working_folder,
-            )
+            _in_own_thread(supervision, stop, escaped, **options)
         except (RuntimeError, PapermillExecutionError) as error:
             raised = error
+        if stop.is_set():
+            raise KeyboardInterrupt
         last_words = _last_words(kernel_log(manager))
-    executed = remove_error_markers(supervision.notebook)
+    executed = localised(remove_error_markers(supervision.notebook), current_language())
     executed.metadata.setdefault("papermill", {}).update(input_path=notebook.name, output_path=None)
     failure = judge(executed, supervision, raised)
     if failure is not None and failure.reason == "kernel died":
         failure = replace(failure, frames=last_words)
-    return Execution(notebook=executed, failure=failure)
+    return Execution(
+        notebook=executed, failure=failure, peak_memory_bytes=supervision.peak_memory_bytes
+    )
 
 
-def _in_own_thread(supervision: Supervision, path: str, **options: Any) -> None:
+def _in_own_thread(
+    supervision: Supervision, stop: threading.Event, path: str, **options: Any
+) -> None:
     """Run papermill in a thread with an event loop of its own, which is closed at the end.
 
     So a run disturbs no loop of the caller (a notebook has one running), and an interruption of
@@ -152,7 +206,7 @@ def _in_own_thread(supervision: Supervision, path: str, **options: Any) -> None:
             future.result()
         finally:
             if not future.done():
-                supervision.interrupt()
+                stop.set()
 
 
 def _run_papermill(supervision: Supervision, path: str, options: dict[str, Any]) -> None:
@@ -194,24 +248,27 @@ def judge(notebook: Any, supervision: Supervision, raised: BaseException | None)
     index = supervision.cell_index
     heading = heading_before(notebook, index) if index is not None else ""
     if supervision.stopped_by == "timeout":
-        message = wording.timeout_message(supervision.timeout_seconds)
+        message = wording.timeout_message(supervision.limits.timeout_seconds)
         return _failure("timeout", "TimeLimit", message, heading, index)
     if supervision.stopped_by == "output":
-        message = wording.output_message(supervision.output_limit_bytes)
+        message = wording.output_message(supervision.limits.output_bytes)
         return _failure("output", "OutputLimit", message, heading, index)
+    if supervision.stopped_by == "memory":
+        message = say(_MEMORY_MESSAGE, limit=_gigabytes(supervision.limits.memory_bytes))
+        return _failure("memory", "MemoryLimit", message, heading, index)
     for position, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 return _error(notebook, position, output)
     if supervision.ended_itself:
-        return _failure("exit", "SystemExit", wording.EXIT_MESSAGE, heading, index)
+        return _failure("exit", "SystemExit", say(wording.EXIT_MESSAGE), heading, index)
     if raised is not None:
-        message = f"{wording.KERNEL_DIED_MESSAGE} ({raised})"
+        message = f"{say(wording.KERNEL_DIED_MESSAGE)} ({raised})"
         return _failure("kernel died", type(raised).__name__, message, heading, index)
     for position, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and cell.source.strip() and cell.get("execution_count") is None:
             place = heading_before(notebook, position)
-            message = wording.NOT_EXECUTED_MESSAGE
+            message = say(wording.NOT_EXECUTED_MESSAGE)
             return _failure("not executed", "NotExecuted", message, place, position)
     return None
 
@@ -221,7 +278,9 @@ def _error(notebook: Any, position: int, output: Any) -> Failure:
     message = _ANSI.sub("", str(output.get("evalue", "")))
     is_exit = output.ename == "SystemExit"
     if is_exit:
-        message = f"{wording.EXIT_MESSAGE} ({message})" if message else wording.EXIT_MESSAGE
+        message = (
+            f"{say(wording.EXIT_MESSAGE)} ({message})" if message else say(wording.EXIT_MESSAGE)
+        )
     return Failure(
         reason="exit" if is_exit else "error",
         type=str(output.ename),
@@ -243,6 +302,10 @@ def _failure(
     reason: FailureReason, kind: str, message: str, heading: str, index: int | None
 ) -> Failure:
     return Failure(reason=reason, type=kind, message=message, heading=heading, cell_index=index)
+
+
+def _gigabytes(size: int | None) -> str:
+    return number((size or 0) / 1e9, decimals=1)
 
 
 def _prepare_papermill() -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib
-import importlib.metadata
 import json
-import os
 import platform
-import re
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +13,21 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from crm_lab.cards import RESULT_MIME, plain
+from crm_lab.headlines import without_verdict
+from crm_lab.language import LANGUAGES, Language, current_language, using_language
 from crm_lab.reports.execution import Failure
 from crm_lab.reports.notebooks import digest
+from crm_lab.reports.numbers import Number, numbers_of
+from crm_lab.reports.provenance import CodeStamp, code_stamp, package_versions
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 PAGE_NAME = "report.html"
 EXECUTED_NAME = "executed.ipynb"
-_DISTRIBUTION = "crm-lab"
-_REQUIREMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
-_GIT_TIMEOUT_SECONDS = 10
+
+ChangeKind = Literal[
+    "parameter", "data", "plan", "notebook", "code", "package", "language", "verdict", "number"
+]
 
 
 class _Stamp(BaseModel):
@@ -49,14 +48,6 @@ class VerdictStamp(_Stamp):
     sentence: str
 
 
-class CodeStamp(_Stamp):
-    """Version of crm-lab; commit and state of its checkout where it is one."""
-
-    version: str
-    commit: str | None = None
-    dirty: bool | None = None
-
-
 class ErrorStamp(_Stamp):
     """Why a run failed."""
 
@@ -65,6 +56,26 @@ class ErrorStamp(_Stamp):
     message: str
     heading: str = ""
     frames: tuple[str, ...] = ()
+
+
+class Change(_Stamp):
+    """One difference to the run before.
+
+    Attributes
+    ----------
+    what : str
+        Name of the parameter, of the input, or of the number.
+    kind : ChangeKind
+        What sort of difference it is.
+    before, after : JSON value
+        Both values; an estimate is a mapping of ``estimate``, ``low`` and ``high``, and None says
+        that there is no such value.
+    """
+
+    what: str
+    kind: ChangeKind
+    before: Any = None
+    after: Any = None
 
 
 class Manifest(_Stamp):
@@ -87,9 +98,25 @@ class Manifest(_Stamp):
     results : list of dict
         Every displayed result in order: kind, title, sentence, data.
     context : dict
-        What the caller stated: workbench, snapshot, period, seed.
+        What the caller stated: workbench, snapshot with its hash, head of the ledger, period, seed.
+    numbers : dict
+        The numbers of the results by names that stay (see :mod:`crm_lab.reports.numbers`).
+    decisions : list of dict
+        What was decided, from the registry: day, decision, by, note.
+    plan_sha256 : str or None
+        Hash of the registered plan that the report leans on.
+    snapshots : tuple of str
+        Snapshots that the results say they were computed from.
+    previous_run_id : str or None
+        The last good run of the same report.
+    changes : list of Change
+        What differs from it.
+    changes_sentence : str
+        The same in one sentence, in the language of the page.
+    language : str
+        Language of the page.
     code : CodeStamp
-        Version of the code.
+        Version and content of the code.
     python : str
         Version of Python.
     packages : dict
@@ -100,6 +127,8 @@ class Manifest(_Stamp):
         In UTC.
     duration_seconds : float
         Wall-clock time of the execution.
+    peak_memory_bytes : int or None
+        Most memory that the kernel held, where it is known.
     error : ErrorStamp or None
         Why it failed.
     """
@@ -115,6 +144,14 @@ class Manifest(_Stamp):
     headline: str
     results: list[dict[str, Any]]
     context: dict[str, Any]
+    numbers: dict[str, Number] = {}
+    decisions: list[dict[str, Any]] = []
+    plan_sha256: str | None = None
+    snapshots: tuple[str, ...] = ()
+    previous_run_id: str | None = None
+    changes: list[Change] = []
+    changes_sentence: str = ""
+    language: Language = "en"
     code: CodeStamp
     python: str
     packages: dict[str, str]
@@ -122,6 +159,7 @@ class Manifest(_Stamp):
     started_at: AwareDatetime
     finished_at: AwareDatetime
     duration_seconds: float
+    peak_memory_bytes: int | None = None
     error: ErrorStamp | None
 
     def to_json(self) -> str:
@@ -150,6 +188,7 @@ def build_manifest(
     failure: Failure | None,
     started_at: datetime,
     finished_at: datetime,
+    peak_memory_bytes: int | None = None,
 ) -> Manifest:
     """Put together the manifest of a run that has just ended.
 
@@ -167,10 +206,14 @@ def build_manifest(
         From the execution.
     started_at, finished_at : datetime
         In UTC.
+    peak_memory_bytes : int, optional
+        Most memory that the kernel held.
     """
     results = displayed_results(executed)
     stated = plain(context)
-    verdict = None if failure else first_verdict(results)
+    language = language_of(parameters)
+    with using_language(language):
+        verdict = None if failure else first_verdict(results)
     return Manifest(
         run_id=run_id,
         kind=kind,
@@ -182,6 +225,11 @@ def build_manifest(
         headline=_headline(results, verdict, failure),
         results=results,
         context=stated,
+        numbers=numbers_of(results),
+        decisions=_decisions(results, stated),
+        plan_sha256=plan_sha256_of(results, stated),
+        snapshots=_snapshots(results),
+        language=language,
         code=code_stamp(),
         python=platform.python_version(),
         packages=package_versions(),
@@ -189,6 +237,7 @@ def build_manifest(
         started_at=started_at,
         finished_at=finished_at,
         duration_seconds=round((finished_at - started_at).total_seconds(), 3),
+        peak_memory_bytes=peak_memory_bytes,
         error=None
         if failure is None
         else ErrorStamp(
@@ -218,9 +267,7 @@ def first_verdict(results: list[dict[str, Any]]) -> VerdictStamp | None:
         data = payload.get("data")
         if isinstance(data, Mapping) and data.get("verdict"):
             word, sentence = str(data["verdict"]), str(payload.get("sentence", ""))
-            if sentence.lower().startswith(f"{word.lower()}. "):
-                sentence = sentence[len(word) + 2 :]  # the word stands before it anyway
-            return VerdictStamp(word=word, sentence=sentence)
+            return VerdictStamp(word=word, sentence=without_verdict(sentence, word))
     return None
 
 
@@ -245,53 +292,31 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@functools.cache
-def package_versions() -> dict[str, str]:
-    """Give the installed versions of what crm-lab itself requires, by name."""
-    try:
-        requirements = importlib.metadata.requires(_DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    names = {
-        match[0]
-        for text in requirements
-        if "extra ==" not in text and (match := _REQUIREMENT.match(text))
-    }
-    versions = {}
-    for name in sorted(names, key=str.lower):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+def _data_of(results: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
+    return [item["data"] for item in results if isinstance(item.get("data"), Mapping)]
 
 
-def code_stamp() -> CodeStamp:
-    """Give the version of crm-lab, with its commit where the package lies in its own checkout."""
-    folder = Path(__file__).resolve().parents[1]
-    # Asked for by name: the front of the package leads to everything, and reports may not.
-    version: str = importlib.metadata.version(_DISTRIBUTION)
-    if not (folder.parent / ".git").exists():
-        return CodeStamp(version=version)
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=normal", "--", ".")
-    return CodeStamp(
-        version=version,
-        commit=commit or None,
-        dirty=None if changes is None else bool(changes),
-    )
+def _decisions(results: list[dict[str, Any]], context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Take the decisions from the first result that carries some, else from the caller."""
+    for data in (*_data_of(results), context):
+        found = data.get("decisions")
+        if isinstance(found, list) and found:
+            return [dict(item) for item in found if isinstance(item, Mapping)]
+    return []
 
 
-def _git(folder: Path, *words: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words],
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT_SECONDS,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+def plan_sha256_of(results: list[dict[str, Any]], context: Mapping[str, Any]) -> str | None:
+    """Give the hash of the registered plan that results, or else the caller, name."""
+    found = (data.get("plan_sha256") for data in (*_data_of(results), context))
+    return next((str(sha256) for sha256 in found if sha256), None)
+
+
+def _snapshots(results: list[dict[str, Any]]) -> tuple[str, ...]:
+    found = (data.get("snapshot") for data in _data_of(results))
+    return tuple(dict.fromkeys(str(label) for label in found if label))
+
+
+def language_of(parameters: Mapping[str, Any]) -> Language:
+    """Give the language of the page: that of the parameters, else of this process."""
+    asked = parameters.get("language")
+    return next((known for known in LANGUAGES if known == asked), current_language())

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 
 from crm_lab.errors import ReportError
+from crm_lab.language import say
 
 PARAMETERS_TAG = "parameters"
 HIDE_TAG = "hide"
@@ -36,8 +37,8 @@ def read_notebook(path: Path) -> Any:
     """
     if not path.is_file():
         raise ReportError(
-            f"notebook {path} does not exist",
-            remedy="check the path, or list the notebooks of the workbench",
+            say("notebook {path} does not exist", path=path),
+            remedy=say("check the path, or list the notebooks of the workbench"),
         )
     try:
         return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
@@ -50,8 +51,12 @@ def read_notebook(path: Path) -> Any:
         KeyError,
     ) as error:
         raise ReportError(
-            f"{path} cannot be read as a notebook ({type(error).__name__})",
-            expected="a Jupyter notebook of format 4",
+            say(
+                "{path} cannot be read as a notebook ({error})",
+                path=path,
+                error=type(error).__name__,
+            ),
+            expected=say("a Jupyter notebook of format 4"),
         ) from error
 
 

@@ -20,6 +20,8 @@ import numpy as np
 from papermill.translators import PythonTranslator
 
 from crm_lab.errors import Fault, ReportError
+from crm_lab.language import message, say
+from crm_lab.reports.bounds import Bounds
 from crm_lab.reports.wording import TYPE_WORDS
 
 Scalar: TypeAlias = bool | int | float | str
@@ -30,6 +32,7 @@ _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 _INTEGER = re.compile(r"[+-]?\d+\Z", re.ASCII)
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 _INTEGER_LIMIT = 2**63
+_UNIT_AND_RANGE = message("{value}, in {unit}, in the range {range}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,10 @@ class Parameter:
         The declared value; None for a required one.
     help : str
         Its comment.
+    unit : str
+        Unit of its number, such as ``days``; empty where there is none.
+    bounds : Bounds or None
+        The range it must lie in, each item of a list.
     """
 
     name: str
@@ -65,13 +72,35 @@ class Parameter:
     is_required: bool = False
     default: ParameterValue = None
     help: str = ""
+    unit: str = ""
+    bounds: Bounds | None = None
+
+    @property
+    def plain_type(self) -> str:
+        """Its type without the choices, such as ``str | None``."""
+        one = f"list[{self.scalar}]" if self.is_list else self.scalar
+        return f"{one} | None" if self.is_optional else one
+
+    @property
+    def range_text(self) -> str:
+        """Its range as it is declared, such as ``0<..1``; empty where there is none."""
+        return "" if self.bounds is None else str(self.bounds)
 
     @property
     def expectation(self) -> str:
         """What the parameter accepts, in words."""
-        one = f"one of {', '.join(self.choices)}" if self.choices else TYPE_WORDS[self.scalar]
-        several = f"a list, each {one}" if self.is_list else one
-        return f"{several}, or none" if self.is_optional else several
+        if self.choices:
+            one = say("one of {choices}", choices=", ".join(self.choices))
+        else:
+            one = say(TYPE_WORDS[self.scalar])
+        if self.unit and self.bounds is not None:
+            one = say(_UNIT_AND_RANGE, value=one, unit=self.unit, range=self.range_text)
+        elif self.unit:
+            one = say("{value}, in {unit}", value=one, unit=self.unit)
+        elif self.bounds is not None:
+            one = say("{value}, in the range {range}", value=one, range=self.range_text)
+        several = say("a list, each {value}", value=one) if self.is_list else one
+        return say("{value}, or none", value=several) if self.is_optional else several
 
 
 def check_parameters(
@@ -111,7 +140,7 @@ def check_parameters(
             if parameter.is_required:
                 faults.append(
                     Fault(
-                        found=f"parameter {parameter.name} is missing",
+                        found=say("parameter {name} is missing", name=parameter.name),
                         expected=parameter.expectation,
                     )
                 )
@@ -177,11 +206,13 @@ def _unknown(declared: Mapping[str, Parameter], given: Mapping[str, object]) -> 
         if name in declared:
             continue
         close = difflib.get_close_matches(str(name), list(declared), n=3, cutoff=0.5)
-        meant = f"did you mean {' or '.join(close)}?" if close else ""
+        meant = say("did you mean {names}?", names=say(" or ").join(close)) if close else ""
         faults.append(
             Fault(
-                found=f"unknown parameter {short(str(name))!r}",
-                expected=f"one of {', '.join(declared)}" if declared else "no parameter at all",
+                found=say("unknown parameter {name}", name=repr(short(str(name)))),
+                expected=say("one of {choices}", choices=", ".join(declared))
+                if declared
+                else say("no parameter at all"),
                 remedy=meant,
             )
         )
@@ -190,7 +221,9 @@ def _unknown(declared: Mapping[str, Parameter], given: Mapping[str, object]) -> 
 
 def _wrong(parameter: Parameter, value: object) -> Fault:
     return Fault(
-        found=f"parameter {parameter.name} cannot be {short(repr(value))}",
+        found=say(
+            "parameter {name} cannot be {value}", name=parameter.name, value=short(repr(value))
+        ),
         expected=parameter.expectation,
     )
 
@@ -202,11 +235,19 @@ def accepted(parameter: Parameter, value: object) -> ParameterValue:
             raise ValueError("none is not allowed")
         return None
     if not parameter.is_list:
-        return _survives(_scalar(parameter, value))
+        return _survives(_within(parameter, _scalar(parameter, value)))
     items = value if isinstance(value, (list, tuple)) else None
     if items is None:
         raise ValueError("not a list")
-    return cast("list[Scalar]", _survives([_scalar(parameter, item) for item in items]))
+    return cast(
+        "list[Scalar]", _survives([_within(parameter, _scalar(parameter, item)) for item in items])
+    )
+
+
+def _within(parameter: Parameter, value: Scalar) -> Scalar:
+    if parameter.bounds is not None and not parameter.bounds.holds(value):
+        raise ValueError("out of range")
+    return value
 
 
 def _scalar(parameter: Parameter, value: object) -> Scalar:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from crm_lab import formats
 from crm_lab.cards import CARD_CSS
+from crm_lab.language import label, say, using_language
 from crm_lab.reports import wording
+from crm_lab.reports.differences import change_text
 from crm_lab.reports.manifest import EXECUTED_NAME, MANIFEST_NAME, Manifest
-from crm_lab.reports.rendering import render_body
+from crm_lab.reports.rendering import Body, render_body
 
 PAGE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -44,27 +48,36 @@ def render_page(executed: Any, manifest: Manifest, *, stopped_at: int | None = N
     stopped_at : int, optional
         The cell at which a failed run stopped.
     """
-    body = render_body(executed, stop_at=stopped_at)
+    with using_language(manifest.language):
+        return _page(render_body(executed, stop_at=stopped_at), manifest)
+
+
+def _page(body: Body, manifest: Manifest) -> str:
     verdict = manifest.verdict
+    look, sentence = None, ""
     if manifest.error is not None:
-        look, sentence = wording.FAILED_LOOK, f"{manifest.error.type}: {manifest.error.message}"
+        look, sentence = wording.failed_look(), f"{manifest.error.type}: {manifest.error.message}"
     elif verdict is not None:
         look, sentence = wording.verdict_look(verdict.word), verdict.sentence
-    else:
-        look, sentence = None, ""
     kicker = body.first_heading if body.first_heading != manifest.title else ""
     return (
         environment()
         .get_template("page.html.j2")
         .render(
             w=wording,
+            language=manifest.language,
             policy=PAGE_POLICY,
             css=page_css(),
             manifest=manifest,
-            kicker=kicker or manifest.kind.replace("_", " ").replace("-", " "),
+            kicker=kicker or label(manifest.kind.replace("-", "_")),
             look=look,
             sentence=sentence,
             small_print=small_print(manifest),
+            about=body.lead.about,
+            numbers=Markup(body.lead.numbers),
+            chart=Markup(body.lead.chart),
+            lights=Markup(body.lead.lights),
+            changes=[change_text(change) for change in manifest.changes],
             body=Markup(body.html),
             contents=body.contents if len(body.contents) >= _CONTENTS_FROM else (),
             facts=method_facts(manifest),
@@ -82,16 +95,28 @@ def small_print(manifest: Manifest) -> list[Fact]:
     """Give what stands under the title: period and snapshot of the data, time, status."""
     context = manifest.context
     facts = []
-    period = [written(context[key]) for key in ("data_from", "data_to") if context.get(key)]
+    period = [_day(context[key]) for key in ("data_from", "data_to") if context.get(key)]
     if period:
-        facts.append(Fact(label=wording.DATA_PERIOD, value=" – ".join(period)))
+        facts.append(Fact(label=say(wording.DATA_PERIOD), value=" – ".join(period)))
     if context.get("snapshot"):
-        facts.append(Fact(label=wording.SNAPSHOT, value=written(context["snapshot"])))
-    took = f"{wording.TOOK} {wording.duration(manifest.duration_seconds)}"
-    at = f"{manifest.started_at:%Y-%m-%d %H:%M} {wording.UTC}"
-    facts.append(Fact(label=wording.RUN_AT, value=f"{at}, {took}"))
-    facts.append(Fact(label=wording.STATUS, value=wording.STATUS_WORDS[manifest.status]))
+        facts.append(Fact(label=say(wording.SNAPSHOT), value=written(context["snapshot"])))
+    run = say(
+        wording.RUN_TIME,
+        moment=formats.minute(manifest.started_at),
+        duration=wording.duration(manifest.duration_seconds),
+    )
+    facts.append(Fact(label=say(wording.RUN_AT), value=run))
+    status = say(wording.STATUS_WORDS[manifest.status])
+    facts.append(Fact(label=say(wording.STATUS), value=status))
     return facts
+
+
+def _day(value: Any) -> str:
+    """Write a day of the context, which is ISO text there."""
+    try:
+        return formats.day(date.fromisoformat(str(value)))
+    except ValueError:
+        return written(value)
 
 
 def method_facts(manifest: Manifest) -> list[Fact]:
@@ -101,46 +126,52 @@ def method_facts(manifest: Manifest) -> list[Fact]:
     if code.commit:
         version += f" ({code.commit[:_DIGEST_SHOWN]})"
     if code.dirty:
-        version += f", {wording.CODE_CHANGED}"
+        version += f", {say(wording.CODE_CHANGED)}"
     sha = manifest.notebook.sha256[:_DIGEST_SHOWN]
     packages = ", ".join(f"{name} {number}" for name, number in manifest.packages.items())
-    seed = wording.NOT_STATED if manifest.seed is None else str(manifest.seed)
-    facts = [
-        Fact(label=wording.RUN, value=manifest.run_id),
-        Fact(label=wording.NOTEBOOK, value=f"{manifest.notebook.name} (sha256 {sha}…)"),
-        Fact(label=wording.CODE, value=version),
-        Fact(label=wording.SEED, value=seed),
+    seed = say(wording.NOT_STATED) if manifest.seed is None else str(manifest.seed)
+    facts = [Fact(label=say(wording.RUN), value=manifest.run_id)]
+    if manifest.previous_run_id:
+        facts.append(Fact(label=say(wording.PREVIOUS_RUN), value=manifest.previous_run_id))
+    facts += [
+        Fact(label=say(wording.NOTEBOOK), value=f"{manifest.notebook.name} (sha256 {sha}…)"),
+        Fact(label=say(wording.CODE), value=version),
+        Fact(label=say(wording.SEED), value=seed),
     ]
     facts += [
-        Fact(label=key.replace("_", " "), value=written(value))
+        Fact(label=label(key), value=written(value))
         for key, value in manifest.context.items()
         if key not in _PRINTED_APART and not isinstance(value, (list, Mapping))
     ]
-    facts.append(Fact(label=wording.PACKAGES, value=f"Python {manifest.python}, {packages}"))
+    python = f"Python {manifest.python}, {packages}"
+    facts.append(Fact(label=say(wording.PACKAGES), value=python))
     return facts
 
 
 def written(value: Any) -> str:
     """Write a JSON value for people."""
     if value is None:
-        return wording.NONE_VALUE
+        return say(wording.NONE_VALUE)
     if isinstance(value, bool):
-        return wording.YES if value else wording.NO
+        return say(wording.YES) if value else say(wording.NO)
     if isinstance(value, list):
-        return ", ".join(written(item) for item in value) or wording.NONE_VALUE
+        return ", ".join(written(item) for item in value) or say(wording.NONE_VALUE)
     return str(value)
 
 
 @functools.cache
 def environment() -> Environment:
     """Give the template environment: everything escaped, nothing undefined."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("crm_lab.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["say"] = say
+    made.filters["verdict_word"] = lambda word: wording.verdict_look(word).word
+    return made
 
 
 @functools.cache

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from crm_lab.cards import RESULT_MIME
+from crm_lab.headlines import bar_svg, without_verdict
+from crm_lab.language import say
 from crm_lab.reports import wording
 from crm_lab.reports.cleaning import clean_html, markdown_html, text_of
 from crm_lab.reports.notebooks import HIDE_TAG, SHOW_STDOUT_TAG, tags
+from crm_lab.reports.pictures import smaller_png
 from crm_lab.reports.staging import slug
 from crm_lab.reports.tables import dressed
 
@@ -21,10 +25,35 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _OBJECT = re.compile(
     r"\s*[\[(]?\s*(<[^<>]*( at 0x| object|Axes|Figure|matplotlib)|Text\(|\[<).*", re.S
 )
-_MORE_ROWS = re.compile(r"([\d,]+) more rows in to_frame\(\)")
+_MORE_ROWS = re.compile(r'<p class="crm-more">([^<\d]*[\d][\d,\u00a0]*)[^<]*</p>')
+_VERDICT = re.compile(r'<p class="crm-verdict crm-(\w+)">(.*?)</p>', re.DOTALL)
+_NUMBER = re.compile(r'<p class="crm-number">.*?</p>', re.DOTALL)
+_BESIDE = re.compile(r'<p class="crm-beside">.*?</p>', re.DOTALL)
+_AMOUNT = re.compile(r"(.*?) (\(.*\))(.*)", re.DOTALL)
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
+_HEADING_ALONE = re.compile(r'<h2 id="([^"]*)">[^\n]*</h2>')
 _TOP_LEVEL, _OUTPUT_LEVEL = 2, 3
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+HEADLINE_CHART_TAG = "headline-chart"
 _ALT_LIMIT = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """What a page says before its body; every part clean HTML or plain text, empty where none.
+
+    Attributes
+    ----------
+    about : str
+        What was tried, on whom and when.
+    numbers, lights, chart : str
+        The one number with its bar, the checks, the one chart.
+    """
+
+    about: str = ""
+    numbers: str = ""
+    lights: str = ""
+    chart: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,21 +68,25 @@ class Body:
         Text of the notebook's H1, which the page prints as its title line.
     contents : tuple of (str, str)
         Anchor and text of each H2.
+    lead : Lead
+        What stands before it.
     """
 
     html: str
     first_heading: str
     contents: tuple[tuple[str, str], ...]
+    lead: Lead
 
 
 @dataclass(slots=True)
 class _Writer:
-    said: str
+    leading: Any = None
     parts: list[str] = field(default_factory=list)
     contents: list[tuple[str, str]] = field(default_factory=list)
     first_heading: str = ""
     heading: str = ""
     subject: str = ""
+    chart: str = ""
     headings: int = 0
 
     def markdown(self, source: str, *, top: int) -> str:
@@ -74,6 +107,16 @@ class _Writer:
             self.contents.append((anchor, text))
         return f'<h{level} id="{anchor}">{inner}</h{level}>'
 
+    def code(self, cell: Any, *, lifts_chart: bool) -> None:
+        """Write the outputs of a code cell; the chart of a page goes to its top."""
+        show = SHOW_STDOUT_TAG in tags(cell)
+        written = [self.output(output, show_stdout=show) for output in cell.outputs]
+        if lifts_chart and HEADLINE_CHART_TAG in tags(cell) and not self.chart:
+            charts = [part for part in written if part.startswith("<figure")]
+            self.chart = "".join(charts[:1])
+            written = [part for part in written if part not in charts[:1]]
+        self.parts += written
+
     def output(self, output: Any, *, show_stdout: bool) -> str:
         """Write one output in its richest inert form; errors and warnings are never shown."""
         if output.output_type == "stream":
@@ -83,6 +126,8 @@ class _Writer:
         if output.output_type not in ("display_data", "execute_result"):
             return ""
         data: Mapping[str, Any] = output.data
+        if WIDGET_MIME in data:
+            return ""  # a progress bar or a control: it lives in JupyterLab only
         for mime in _PICTURES:
             if mime in data:
                 return self._picture(mime, data[mime], output.get("metadata", {}))
@@ -100,17 +145,29 @@ class _Writer:
         clean = clean_html(source)
         if isinstance(payload, Mapping):
             self.subject = str(payload.get("sentence", ""))
-            said = f"<p>{clean_html(html.escape(self.subject, quote=False))}</p>"
-            pills = lights(payload)
-            if self.said and self.subject == self.said:
-                self.said = ""
-                clean = clean.replace(said, pills, 1)
-                if "<table" not in clean and not pills:
-                    return ""  # the top of the page has said it all
-            else:
-                clean = clean.replace(said, said + pills, 1)
-        clean = _MORE_ROWS.sub(lambda found: wording.more_rows(found[1]), clean)
+            clean = self._card(clean, payload)
+            if payload is self.leading and "<table" not in clean:
+                return ""  # the top of the page has said it all
+        clean = _MORE_ROWS.sub(_more_rows, clean)
         return dressed(_HEADING.sub(self._card_heading, clean))
+
+    def _card(self, clean: str, payload: Mapping[str, Any]) -> str:
+        """Put numbers and lights into a card; what stands at the top of the page leaves it."""
+        word = verdict_of(payload)
+        shown = without_verdict(self.subject, word) if word else self.subject
+        paragraphs = (
+            f"<p>{clean_html(html.escape(t, quote=False))}</p>" for t in (shown, self.subject)
+        )
+        said = next((each for each in paragraphs if each in clean), "")
+        if payload is self.leading:
+            for part in (_VERDICT, _NUMBER, _BESIDE):
+                clean = part.sub("", clean)
+            return clean.replace(said, "", 1) if said else clean
+        clean = _VERDICT.sub(r'<p class="pill tone-\1">\2</p>', clean)
+        figures = numbers_html(payload)
+        if figures:
+            clean = _BESIDE.sub("", _NUMBER.sub(lambda _: figures, clean, count=1))
+        return clean.replace(said, said + lights(payload), 1) if said else clean + lights(payload)
 
     def _card_heading(self, found: re.Match[str]) -> str:
         """Write the title of a card, unless the heading above it has just said the same."""
@@ -127,6 +184,8 @@ class _Writer:
             encoded = base64.b64encode(text.encode()).decode()
         else:
             encoded = re.sub(r"[^A-Za-z0-9+/=]", "", text)
+        if mime == "image/png":
+            encoded = _reduced(encoded)
         width = own.get("width")
         size = f' width="{width}"' if isinstance(width, int) and not isinstance(width, bool) else ""
         return (
@@ -136,7 +195,7 @@ class _Writer:
 
     def _default_alt(self) -> str:
         about = ". ".join(part.rstrip(".") for part in (self.heading, self.subject) if part)
-        return f"{wording.CHART}: {about}" if about else wording.CHART
+        return say(wording.CHART_ABOUT, about=about) if about else say(wording.CHART)
 
 
 def render_body(notebook: Any, *, stop_at: int | None = None) -> Body:
@@ -150,23 +209,91 @@ def render_body(notebook: Any, *, stop_at: int | None = None) -> Body:
     stop_at : int, optional
         The cell at which a failed run stopped; what follows is left out.
     """
-    writer = _Writer(said=headline_of(notebook) if stop_at is None else "")
+    writer = _Writer(leading=leading_result(notebook) if stop_at is None else None)
     for index, cell in enumerate(notebook.cells):
         if HIDE_TAG not in tags(cell):
             if cell.cell_type == "markdown":
                 text = dressed(writer.markdown(cell.source, top=_TOP_LEVEL))
                 writer.parts.append(text)
             elif cell.cell_type == "code":
-                show = SHOW_STDOUT_TAG in tags(cell)
-                writer.parts += [writer.output(out, show_stdout=show) for out in cell.outputs]
+                writer.code(cell, lifts_chart=stop_at is None)
         if index == stop_at:
-            writer.parts.append(f'<p class="stopped">{html.escape(wording.STOPPED_HERE)}</p>')
+            stopped = html.escape(say(wording.STOPPED_HERE))
+            writer.parts.append(f'<p class="stopped">{stopped}</p>')
             break
+    parts, contents = _without_empty(writer.parts, writer.contents)
+    leading: Mapping[str, Any] = writer.leading or {}
     return Body(
-        html="\n".join(part for part in writer.parts if part.strip()),
+        html="\n".join(parts),
         first_heading=writer.first_heading,
-        contents=tuple(writer.contents),
+        contents=contents,
+        lead=Lead(
+            about=str(leading.get("about", "")),
+            numbers=numbers_html(leading),
+            lights=lights(leading),
+            chart=writer.chart,
+        ),
     )
+
+
+def _without_empty(
+    parts: Sequence[str], contents: Sequence[tuple[str, str]]
+) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """Leave out a section that holds nothing but its heading, since its chart has moved up."""
+    kept: list[str] = []
+    gone: set[str] = set()
+    for part in reversed([part for part in parts if part.strip()]):
+        alone = _HEADING_ALONE.fullmatch(part.strip())
+        follows = not kept or kept[-1].lstrip().startswith(f"<h{_TOP_LEVEL} ")
+        if alone and follows:
+            gone.add(alone[1])
+        else:
+            kept.append(part)
+    return kept[::-1], tuple(entry for entry in contents if entry[0] not in gone)
+
+
+def numbers_html(payload: Mapping[str, Any]) -> str:
+    """Write the numbers of a result: the first large with its bar, the others beside it.
+
+    Parameters
+    ----------
+    payload : mapping
+        A displayed result. It may carry ``numbers`` (as ``HeadlineNumber.to_dict`` gives them), or
+        one ``number`` as text.
+    """
+    found = payload.get("numbers")
+    numbers = (
+        [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    )
+    if not numbers:
+        text = str(payload.get("number", ""))
+        label, _, amount = text.rpartition(": ")
+        numbers = [{"label": label, "text": amount}] if text else []
+    if not numbers:
+        return ""
+    first, *others = (_number_html(each) for each in numbers)
+    beside = f'<div class="beside">{"".join(others)}</div>' if others else ""
+    return f'<div class="figures">{first}{beside}</div>'
+
+
+def _number_html(number: Mapping[str, Any]) -> str:
+    label, text, note = (html.escape(str(number.get(key, ""))) for key in ("label", "text", "note"))
+    parts = _AMOUNT.fullmatch(text)
+    amount = (
+        f'<span class="amount">{parts[1]}</span> <span class="range">{parts[2]}</span>{parts[3]}'
+        if parts
+        else f'<span class="amount">{text}</span>'
+    )
+    below = f'<p class="note">{note}</p>' if note else ""
+    return (
+        f'<div class="figure"><p class="what">{label}</p><p>{amount}</p>'
+        f"{bar_svg(number)}{below}</div>"
+    )
+
+
+def _more_rows(found: re.Match[str]) -> str:
+    count = int(re.sub(r"\D", "", found[1]))
+    return f'<p class="crm-more">{html.escape(wording.more_rows(count))}</p>'
 
 
 def lights(payload: Mapping[str, Any]) -> str:
@@ -193,22 +320,29 @@ def lights(payload: Mapping[str, Any]) -> str:
     return f'<ul class="lights">{"".join(items)}</ul>' if items else ""
 
 
-def headline_of(notebook: Any) -> str:
-    """Give the sentence for the top of the page: of the first verdict, else of the first result."""
+def leading_result(notebook: Any) -> Mapping[str, Any] | None:
+    """Give the result that stands at the top of the page: the first verdict, else the first."""
     payloads = [
         output.data[RESULT_MIME]
         for cell in notebook.cells
         for output in cell.get("outputs", [])
         if isinstance(output.get("data", {}).get(RESULT_MIME), Mapping)
     ]
-    verdicts = [payload for payload in payloads if _is_verdict(payload)]
-    first: Mapping[str, Any] = next(iter(verdicts or payloads), {})
-    return str(first.get("sentence", ""))
+    return next((each for each in payloads if verdict_of(each)), next(iter(payloads), None))
 
 
-def _is_verdict(payload: Mapping[str, Any]) -> bool:
+def verdict_of(payload: Mapping[str, Any]) -> str:
+    """Give the verdict word of a displayed result, or nothing."""
     data = payload.get("data")
-    return isinstance(data, Mapping) and bool(data.get("verdict"))
+    return str(data.get("verdict") or "") if isinstance(data, Mapping) else ""
+
+
+def _reduced(encoded: str) -> str:
+    try:
+        png = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        return encoded
+    return base64.b64encode(smaller_png(png)).decode()
 
 
 def _joined(content: Any) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from crm_lab.errors import ReportError
+from crm_lab.language import say
 
 RUNS_FOLDER = "runs"
 _PREFIX = ".running-"
@@ -58,6 +59,21 @@ class Staging:
         return self.target
 
 
+def check_kind(kind: str) -> None:
+    """Refuse a kind of report that is not usable as a folder name.
+
+    Raises
+    ------
+    ReportError
+        It is not.
+    """
+    if not _KIND.match(kind):
+        raise ReportError(
+            say("kind of report {kind!r} cannot be a folder name", kind=kind),
+            expected=say("up to 40 lower-case letters, digits, '-' and '_'"),
+        )
+
+
 @contextmanager
 def staging(
     reports_folder: Path, *, kind: str, title: str, run_hash: str, at: datetime
@@ -82,11 +98,7 @@ def staging(
     ReportError
         When ``kind`` is not usable as a folder name.
     """
-    if not _KIND.match(kind):
-        raise ReportError(
-            f"kind of report {kind!r} cannot be a folder name",
-            expected="up to 40 lower-case letters, digits, '-' and '_'",
-        )
+    check_kind(kind)
     reports_folder.mkdir(parents=True, exist_ok=True)
     clean_stale(reports_folder)
     stem = f"{at:%Y%m%dT%H%M%SZ}-{slug(title, default=kind)}-{run_hash}"
@@ -115,7 +127,7 @@ def _claim(reports_folder: Path, parent: Path, stem: str) -> tuple[Staging, Base
             continue
         folder.mkdir()
         return Staging(run_id=run_id, folder=folder, target=target), lock
-    raise ReportError(f"no free run id for {stem}", where=str(reports_folder))
+    raise ReportError(say("no free run id for {stem}", stem=stem), where=str(reports_folder))
 
 
 def clean_stale(reports_folder: Path) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -14,40 +16,61 @@ from typing import Any, Literal
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
-from crm_lab.reports.kernels import kernel_environment, kernel_log, kill_kernel
+from crm_lab.reports.kernels import kernel_environment, kernel_log, kernel_memory, kill_kernel
 
 START_TIMEOUT_SECONDS = 120
+OUTPUT_LIMIT_BYTES = 20_000_000
 _OUTPUT_WAIT_SECONDS = 60
-_KILL_EVERY_SECONDS = 0.2
+_LOOK_EVERY_SECONDS = 0.2
+_LOOKS_PER_CHILDREN = 5
 _log = logging.getLogger("crm_lab.reports")
 _log.addHandler(logging.NullHandler())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may use.
+
+    Attributes
+    ----------
+    timeout_seconds : float
+        Wall-clock time of the whole run, the start of the kernel included; above 0.
+    output_bytes : int
+        All outputs together.
+    memory_bytes : int or None
+        Memory of the kernel and its children at any moment; None: no limit.
+    """
+
+    timeout_seconds: float
+    output_bytes: int = OUTPUT_LIMIT_BYTES
+    memory_bytes: int | None = None
+
+
 class Supervision:
-    """Watches one run from outside its kernel: wall-clock time, outputs, self-made ends.
+    """Watches one run from outside its kernel: time, memory, outputs, self-made ends.
 
     Parameters
     ----------
     manager : KernelManager
         Manager of the kernel to kill when a limit is met.
-    timeout_seconds : float
-        Limit over the whole run, the start of the kernel included.
-    output_limit_bytes : int
-        Limit over all outputs together.
+    limits : Limits
+        What the run may use.
+    stop : threading.Event
+        Set by the caller to end the run early.
     """
 
-    def __init__(self, manager: Any, *, timeout_seconds: float, output_limit_bytes: int) -> None:
+    def __init__(self, manager: Any, *, limits: Limits, stop: threading.Event) -> None:
         self.manager = manager
-        self.timeout_seconds = timeout_seconds
-        self.output_limit_bytes = output_limit_bytes
+        self.limits = limits
+        self.peak_memory_bytes: int | None = None
         self.notebook: Any = None
         self.cell_index: int | None = None
         self.ended_itself = False
-        self.stopped_by: Literal["timeout", "output"] | None = None
+        self.stopped_by: Literal["timeout", "output", "memory"] | None = None
         self._output_bytes = 0
         self._finished = threading.Event()
         self._over_output = threading.Event()
-        self._interrupted = threading.Event()
+        self._stop = stop
         self._watcher = threading.Thread(target=self._watch, name="crm-lab-watch", daemon=True)
 
     def __enter__(self) -> Supervision:
@@ -63,10 +86,6 @@ class Supervision:
         self._finished.set()
         self._watcher.join()
 
-    def interrupt(self) -> None:
-        """End the kernel because the caller no longer waits."""
-        self._interrupted.set()
-
     def admits(self, message: Mapping[str, Any]) -> bool:
         """Count an output message; False once the limit of outputs is passed."""
         content = message["content"]
@@ -79,7 +98,7 @@ class Supervision:
             )
         else:
             return True
-        if self._output_bytes > self.output_limit_bytes:
+        if self._output_bytes > self.limits.output_bytes:
             self._over_output.set()
             return False
         return True
@@ -93,15 +112,27 @@ class Supervision:
         payloads = execute_reply["content"].get("payload") or []
         if any(payload.get("source") == "ask_exit" for payload in payloads):
             self.ended_itself = True
+        self._measure()
+
+    def _measure(self, *, with_children: bool = False) -> int:
+        held, peak = kernel_memory(self.manager, with_children=with_children)
+        if peak:
+            self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
+        return held
 
     def _watch(self) -> None:
-        deadline = time.monotonic() + self.timeout_seconds
-        while not self._finished.wait(_KILL_EVERY_SECONDS):
+        deadline = time.monotonic() + self.limits.timeout_seconds
+        most = self.limits.memory_bytes
+        looks = itertools.count(1)
+        while not self._finished.wait(_LOOK_EVERY_SECONDS):
+            held = self._measure(with_children=next(looks) % _LOOKS_PER_CHILDREN == 0)
             if self.stopped_by is None and self._over_output.is_set():
                 self.stopped_by = "output"
+            if self.stopped_by is None and most is not None and held > most:
+                self.stopped_by = "memory"
             if self.stopped_by is None and time.monotonic() > deadline:
                 self.stopped_by = "timeout"
-            if self.stopped_by is not None or self._interrupted.is_set():
+            if self.stopped_by is not None or self._stop.is_set():
                 kill_kernel(self.manager)
 
 
@@ -147,7 +178,10 @@ class SupervisedEngine(NBClientEngine):  # type: ignore[misc]
             coalesce_streams=True,
             on_cell_start=supervision.cell_started,
             on_cell_executed=supervision.cell_executed,
-            extra_arguments=['--InlineBackend.figure_formats={"retina"}'],
+            extra_arguments=[
+                '--InlineBackend.figure_formats={"retina"}',
+                "--InteractiveShell.system_raise_on_error=True",  # a failed shell line is an error
+            ],
         )
         with kernel_log(supervision.manager).open("wb") as log:
             client.execute(

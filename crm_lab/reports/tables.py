@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import re
+from collections.abc import Sequence
 
+from crm_lab.language import say
 from crm_lab.reports import wording
 from crm_lab.reports.cleaning import text_of
 
 _TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
 _ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
 _CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
-_NUMBER = re.compile(r"[-+−<>≈~]?\s?[$€£¥]?\s?[\d∞][\d\s.,:%∞+−–-]*([A-Za-z₽%].{0,24}|\(.*)?\Z")
+_NUMBER = re.compile(
+    r"[-+−<>≈~]?\s?[$€£¥]?\s?[\d∞][\d\s.,:%∞+−–-]*"
+    r"([A-Za-zА-Яа-яЁё₽₸$€£¥%].{0,24}(\(.*)?|\(.*)?\Z"
+)
 _EMPTY = {"", "n/a", "nan", "NaN", "None", "–", "-"}
+_OPENING = re.compile(r"<table[^>]*>")
 _LONG_TEXT = 36
+_STACKED_FROM, _STACKED_ROWS = 3, 12
 
 
 def dressed(clean: str) -> str:
@@ -27,28 +35,40 @@ def dressed(clean: str) -> str:
     -------
     str
         The same with each table in a box that scrolls alone and can be reached by keyboard, text
-        columns marked ``text`` and cells of long text marked ``long``.
+        columns marked ``text``, cells of long text marked ``long``, and cells named by their
+        column where a narrow screen shows a row as a block.
     """
-    box = f'<div class="table-box" tabindex="0" role="group" aria-label="{wording.TABLE}">'
+    box = f'<div class="table-box" tabindex="0" role="group" aria-label="{say(wording.TABLE)}">'
     marked = _TABLE.sub(lambda found: _marked(found[0]), clean)
     return marked.replace("<table", f"{box}<table").replace("</table>", "</table></div>")
 
 
 def _marked(table: str) -> str:
+    """Mark columns of text, and name each cell by its column for a narrow screen."""
     if "colspan=" in table or "rowspan=" in table or table.count("<table") > 1:
         return table
-    text_columns: set[int] = set()
-    for row in _ROW.findall(table):
-        for column, (_, _, inner) in enumerate(_CELL.findall(row)):
-            if "<thead" in table and row in table[: table.find("</thead>")]:
-                continue
-            text = text_of(inner)
-            if text not in _EMPTY and not _NUMBER.match(text):
-                text_columns.add(column)
-    return _ROW.sub(lambda found: _row(found[0], text_columns), table)
+    head, _, body = table.rpartition("</thead>")
+    names = [text_of(inner) for _, _, inner in _CELL.findall(head)]
+    rows = [_CELL.findall(row) for row in _ROW.findall(body)]
+    if any(len(row) != len(names) for row in rows):
+        names = []
+    text_columns = {
+        column
+        for row in rows
+        for column, (_, _, inner) in enumerate(row)
+        if (text := text_of(inner)) not in _EMPTY and not _NUMBER.match(text)
+    }
+    stacks = len(names) >= _STACKED_FROM and len(rows) <= _STACKED_ROWS
+    form = "stacks" if stacks else "pairs" if len(names) < _STACKED_FROM else "sticks"
+    opened = _OPENING.sub(f'<table class="{form}">', table, count=1)
+    top, end, rest = opened.rpartition("</thead>")
+    named = names if stacks else []
+    return _ROW.sub(lambda found: _row(found[0], text_columns, []), top + end) + _ROW.sub(
+        lambda found: _row(found[0], text_columns, named), rest
+    )
 
 
-def _row(row: str, text_columns: set[int]) -> str:
+def _row(row: str, text_columns: set[int], names: Sequence[str]) -> str:
     column = -1
 
     def mark(found: re.Match[str]) -> str:
@@ -57,8 +77,8 @@ def _row(row: str, text_columns: set[int]) -> str:
         words = ["text"] if column in text_columns else []
         if len(text_of(found[3])) > _LONG_TEXT:
             words.append("long")
-        if not words or "class=" in found[2]:
-            return found[0]
-        return f'<{found[1]}{found[2]} class="{" ".join(words)}">{found[3]}</{found[1]}>'
+        look = f' class="{" ".join(words)}"' if words and "class=" not in found[2] else ""
+        name = f' data-label="{html.escape(names[column])}"' if column < len(names) else ""
+        return f"<{found[1]}{found[2]}{look}{name}>{found[3]}</{found[1]}>"
 
     return _CELL.sub(mark, row)

@@ -1,76 +1,24 @@
 """Every sentence and label that a reader of a page meets, in one place.
 
-A second language is a second set of these constants; nothing else on a page is written elsewhere.
+Constants are English and marked for the catalogue; a template says them (``| say``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from crm_lab import formats
+from crm_lab.headlines import VERDICTS, Tone, VerdictLook, verdict_look
+from crm_lab.language import message, say, say_many
+
+__all__ = ["VERDICTS", "Tone", "VerdictLook", "verdict_look"]
 
 TYPE_WORDS: dict[str, str] = {
-    "bool": "true or false",
-    "int": "a whole number of at most 64 bits",
-    "float": "a finite number, written with a point",
-    "str": "text",
-    "date": "a date as YYYY-MM-DD",
+    "bool": message("true or false"),
+    "int": message("a whole number of at most 64 bits"),
+    "float": message("a finite number, written with a point"),
+    "str": message("text"),
+    "date": message("a date as YYYY-MM-DD"),
 }
 """What each type of a parameter accepts, as a message says it."""
-
-Tone = Literal["good", "bad", "wait", "unsure", "neutral"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictLook:
-    """How a verdict shows: a word, a glyph and a tone; the colour never stands alone.
-
-    Attributes
-    ----------
-    word : str
-        The verdict as it is printed.
-    glyph : str
-        One character that tells verdicts apart without colour.
-    tone : str
-        Name of the colour pair in the style sheet.
-    """
-
-    word: str
-    glyph: str
-    tone: Tone
-
-
-VERDICTS: dict[str, VerdictLook] = {
-    "ship": VerdictLook(word="Ship", glyph="✓", tone="good"),
-    "stop": VerdictLook(word="Stop", glyph="✕", tone="bad"),
-    "continue": VerdictLook(word="Continue", glyph="→", tone="wait"),
-    "cannot conclude": VerdictLook(word="Cannot conclude", glyph="?", tone="unsure"),
-    "not decided yet": VerdictLook(word="Not decided yet", glyph="→", tone="wait"),
-    "crm pays for itself": VerdictLook(word="CRM pays for itself", glyph="✓", tone="good"),
-    "crm brings more sales": VerdictLook(word="CRM brings more sales", glyph="✓", tone="good"),
-    "crm brings more sales; whether it pays for itself cannot be told": VerdictLook(
-        word="CRM brings more sales; whether it pays for itself cannot be told",
-        glyph="?",
-        tone="unsure",
-    ),
-    "crm does not pay for itself": VerdictLook(
-        word="CRM does not pay for itself", glyph="✕", tone="bad"
-    ),
-    "crm costs sales": VerdictLook(word="CRM costs sales", glyph="✕", tone="bad"),
-    "on plan": VerdictLook(word="On plan", glyph="✓", tone="good"),
-    "behind": VerdictLook(word="Behind", glyph="!", tone="bad"),
-    "cannot tell": VerdictLook(word="Cannot tell", glyph="?", tone="unsure"),
-    "best known": VerdictLook(word="The best is known", glyph="✓", tone="good"),
-    "order not certain": VerdictLook(word="The order is not certain", glyph="?", tone="unsure"),
-    "publish": VerdictLook(word="Can be published", glyph="✓", tone="good"),
-    "with care": VerdictLook(word="Use with care", glyph="!", tone="unsure"),
-    "do not publish": VerdictLook(word="Do not publish", glyph="✕", tone="bad"),
-    "enough": VerdictLook(word="It can see enough", glyph="✓", tone="good"),
-    "only large effects": VerdictLook(word="It sees only large effects", glyph="!", tone="unsure"),
-    "hopeless": VerdictLook(word="Hopeless like this", glyph="!", tone="unsure"),
-    "cannot be said": VerdictLook(word="Cannot be said", glyph="?", tone="unsure"),
-    "information": VerdictLook(word="For information", glyph="i", tone="neutral"),
-}
-"""The verdicts that a result may carry under the key ``verdict``."""
 
 TONE_GLYPHS: dict[str, str] = {
     "good": "✓",
@@ -81,113 +29,166 @@ TONE_GLYPHS: dict[str, str] = {
 }
 """Glyph of a light on a page, so that its colour never stands alone."""
 
-FAILED_LOOK = VerdictLook(word="Failed", glyph="!", tone="bad")
 
+def failed_look() -> VerdictLook:
+    """Give the look of a run that failed."""
+    return VerdictLook(word=say(STATUS_WORDS["failed"]), glyph="!", tone="bad")
 
-def verdict_look(word: str) -> VerdictLook:
-    """Give the look of a verdict word; an unknown word is printed as it is, in neutral colour."""
-    known = VERDICTS.get(word.strip().lower())
-    return known or VerdictLook(word=word.strip(), glyph="•", tone="neutral")
-
-
-LANGUAGE = "en"
 
 # Labels of a report page.
-ALL_REPORTS = "All reports"
-ON_THIS_PAGE = "On this page"
-METHOD_AND_DATA = "Method and data"
-DATA_PERIOD = "Data"
-SNAPSHOT = "Snapshot"
-RUN_AT = "Run"
-TOOK = "took"
-STATUS = "Status"
-STATUS_WORDS = {"ok": "Complete", "failed": "Failed", "unreadable": "Unreadable"}
-RUN = "Run id"
-NOTEBOOK = "Notebook"
-CODE = "Code version"
-CODE_CHANGED = "with uncommitted changes"
-SEED = "Seed"
-PACKAGES = "Packages"
-PARAMETERS = "Parameters"
-PARAMETER_NAME = "Parameter"
-PARAMETER_VALUE = "Value"
-MANIFEST_LINK = "Everything on this page as data (manifest.json)"
-NOTEBOOK_LINK = "The executed notebook with its code (executed.ipynb)"
-NOT_STATED = "not stated"
-NONE_VALUE = "none"
-YES, NO = "yes", "no"
-CHART = "Chart"
-TABLE = "Table"
-STOPPED_HERE = "The run stopped here. What follows in the notebook was not computed."
-FAILURE_PLACE = "Section"
-FAILURE_TRACE = "Where in the code"
-GOOD_RUN_STAYS = "The last good run of this report is unchanged; the list of reports leads to it."
-SKIP_TO_CONTENT = "Skip to the content"
+ALL_REPORTS = message("All reports")
+ON_THIS_PAGE = message("On this page")
+METHOD_AND_DATA = message("Method and data")
+DATA_PERIOD = message("Data")
+SNAPSHOT = message("Snapshot")
+RUN_AT = message("Run")
+RUN_TIME = message("{moment} UTC, took {duration}")
+STATUS = message("Status")
+STATUS_WORDS = {
+    "ok": message("Complete"),
+    "failed": message("Failed"),
+    "unreadable": message("Unreadable"),
+}
+TRUST = message("Can it be trusted?")
+CHANGES = message("What changed since the last run")
+CHANGE_WHAT = message("what")
+CHANGE_BEFORE = message("before")
+CHANGE_AFTER = message("after")
+RUN = message("Run id")
+PREVIOUS_RUN = message("Compared with run")
+NOTEBOOK = message("Notebook")
+CODE = message("Code version")
+CODE_CHANGED = message("with uncommitted changes")
+SEED = message("Seed")
+PACKAGES = message("Packages")
+PARAMETERS = message("Parameters")
+PARAMETER_NAME = message("Parameter")
+PARAMETER_VALUE = message("Value")
+MANIFEST_LINK = message("Everything on this page as data (manifest.json)")
+NOTEBOOK_LINK = message("The executed notebook with its code (executed.ipynb)")
+NOT_STATED = message("not stated")
+NONE_VALUE = message("none")
+YES, NO = message("yes"), message("no")
+CHART = message("Chart")
+CHART_ABOUT = message("Chart: {about}")
+TABLE = message("Table")
+STOPPED_HERE = message("The run stopped here. What follows in the notebook was not computed.")
+FAILURE_PLACE = message("Section")
+FAILURE_TRACE = message("Where in the code")
+GOOD_RUN_STAYS = message(
+    "The last good run of this report is unchanged; the list of reports leads to it."
+)
+SKIP_TO_CONTENT = message("Skip to the content")
 
 
-def more_rows(count: str) -> str:
+def more_rows(count: int) -> str:
     """Say how many rows of a table a page leaves out."""
-    return f"{count} more rows are not shown here."
+    return say_many(
+        "{count} more row is not shown here.", "{count} more rows are not shown here.", count
+    )
 
 
 # Why a run failed.
-EXIT_MESSAGE = "The notebook ended itself (exit); a report runs to its last cell."
-KERNEL_DIED_MESSAGE = (
+EXIT_MESSAGE = message("The notebook ended itself (exit); a report runs to its last cell.")
+KERNEL_DIED_MESSAGE = message(
     "The process that computed the report died: killed from outside, out of memory, or crashed."
 )
-NOT_EXECUTED_MESSAGE = "A cell of the notebook was not executed."
+NOT_EXECUTED_MESSAGE = message("A cell of the notebook was not executed.")
 
 
 def timeout_message(seconds: float) -> str:
     """Say that the run was stopped by its time limit."""
-    return f"The run was stopped after its limit of {seconds:,g} seconds."
+    written = formats.separated(f"{seconds:,g}")
+    return say("The run was stopped after its limit of {seconds} seconds.", seconds=written)
 
 
 def output_message(limit_bytes: int) -> str:
     """Say that the run was stopped because it printed too much."""
-    return f"The run was stopped: its outputs exceed the limit of {limit_bytes / 1e6:,.0f} MB."
+    return say(
+        "The run was stopped: its outputs exceed the limit of {size} MB.",
+        size=formats.number(limit_bytes / 1e6),
+    )
 
 
 # Labels of the list of reports.
-MANIFEST_SHORT = "manifest"
-UTC = "UTC"
-INDEX_TITLE = "Reports"
-LATEST = "Latest good run of each report"
-EVERY_RUN = "All runs"
-NO_RUNS = "No report has run yet."
-NO_GOOD_RUNS = "No report has completed yet."
-SEARCH = "Search"
-SEARCH_HINT = "title, verdict, message"
-ANY_KIND = "All kinds"
-ANY_STATUS = "Any status"
-KIND = "Kind"
-NO_MATCH = "No run matches."
-NEWER_FAILED = "A newer run failed"
-OPEN = "Open"
-UNREADABLE_MESSAGE = "The manifest of this run cannot be read."
-NO_HEADLINE = "The report has no headline."
-INDEX_COLUMNS = ("When (UTC)", "Report", "Status", "Result", "Files")
+MANIFEST_SHORT = message("manifest")
+INDEX_TITLE = message("Reports")
+LATEST = message("Latest good run of each report")
+EVERY_RUN = message("All runs")
+NO_RUNS = message("No report has run yet.")
+NO_GOOD_RUNS = message("No report has completed yet.")
+SEARCH = message("Search")
+SEARCH_HINT = message("title, verdict, message")
+ANY_KIND = message("All kinds")
+ANY_STATUS = message("Any status")
+ANY_SUBJECT = message("All campaigns")
+KIND = message("Kind")
+SUBJECT = message("Campaign")
+SINCE = message("Since")
+UNTIL = message("Until")
+SHOWN_FIRST = message("Only the newest runs are shown; the search looks through all of them.")
+SHOW_ALL = message("Show all runs")
+NO_MATCH = message("No run matches.")
+NEWER_FAILED = message("A newer run failed ({moment})")
+UNREADABLE_MESSAGE = message("The manifest of this run cannot be read.")
+NO_HEADLINE = message("The report has no headline.")
+AT_UTC = message("{moment} UTC")
+INDEX_COLUMNS = (
+    message("When (UTC)"),
+    message("Report"),
+    message("Status"),
+    message("Result"),
+    message("Files"),
+)
+DECISIONS_TAKEN = message("Decisions taken")
+DECISION_COLUMNS = (
+    message("Day"),
+    message("About"),
+    message("Decision"),
+    message("By"),
+    message("Note"),
+    message("Report"),
+)
+AS_DATA = message("This list as data (index.json)")
+AS_FEED = message("The newest runs as a feed (feed.xml)")
 
 
 def run_count(total: int, failed: int) -> str:
     """Say how many runs there are and how many of them failed."""
-    runs = f"{total:,} run" if total == 1 else f"{total:,} runs"
-    return f"{runs}, {failed:,} failed" if failed else runs
+    runs = say_many("{count} run", "{count} runs", total)
+    if not failed:
+        return runs
+    return say_many("{runs}, {count} failed", "{runs}, {count} failed", failed, runs=runs)
 
 
 def duration(seconds: float) -> str:
     """Write a duration as people say it."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return say("{seconds} s", seconds=formats.number(seconds, decimals=1))
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 60:
+        return say("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
+    return say("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60)
 
 
 def run_sentence(
     *, title: str, seconds: float, page: str, verdict: str | None, error: str | None
 ) -> str:
     """Say how a run ended and where its page is."""
+    took = duration(seconds)
     if error is not None:
-        return f"{title} failed after {duration(seconds)}: {error} Its page: {page}"
+        return say(
+            "{title} failed after {duration}: {error} Its page: {page}",
+            title=title,
+            duration=took,
+            error=error,
+            page=page,
+        )
     said = f" {verdict_look(verdict).word}." if verdict else ""
-    return f"{title} is published ({duration(seconds)}).{said} Its page: {page}"
+    return say(
+        "{title} is published ({duration}).{verdict} Its page: {page}",
+        title=title,
+        duration=took,
+        verdict=said,
+        page=page,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from crm_lab.reports import RunRecord, run_report
+from tests.reports.pages_in_browser import PageBrowser, open_browser
 
 PARAMETERS = (
     "parameters",
@@ -128,3 +129,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
         },
         working_folder=folder,
     )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[PageBrowser]:
+    """One headless Chromium for all tests that open pages."""
+    yield from open_browser()

