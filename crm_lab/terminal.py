@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from crm_lab.cards import Result, cell, heading
+from crm_lab.language import say, say_many
 
 MAX_ROWS = 40
 
@@ -15,7 +16,7 @@ MAX_ROWS = 40
 def show(result: Result, *, console: Console | None = None) -> None:
     """Print a result for people: its title, its sentence and its short table."""
     out = console or Console()
-    out.print(f"[bold]{escape(result.title)}[/bold]")
+    out.print(f"[bold]{escape(say(result.title))}[/bold]")
     if result.number():
         out.print(f"[bold green]{escape(result.number())}[/bold green]")
     out.print(escape(result.sentence()), soft_wrap=False)
@@ -39,4 +40,5 @@ def show_frame(frame: pd.DataFrame, *, title: str = "", console: Console | None 
         table.add_row(*(escape(cell(value)) for value in row))
     out.print(table)
     if len(frame) > MAX_ROWS:
-        out.print(f"{len(frame) - MAX_ROWS} more rows")
+        more = len(frame) - MAX_ROWS
+        out.print(say_many("{count} more row", "{count} more rows", more))

@@ -21,6 +21,7 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.customers import BaseOverview, describe_base
+from crm_lab.errors import SettingsError
 from crm_lab.experiments import calibration
 from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.control_group_spec import load_control_group
@@ -36,6 +37,16 @@ from crm_lab.handles.crm_effect import CrmEffect
 from crm_lab.handles.funnels import Funnels
 from crm_lab.handles.league import League
 from crm_lab.handles.pacing import Pacing
+from crm_lab.language import (
+    LANGUAGES,
+    Language,
+    language_of_environment,
+    message,
+    say,
+    say_many,
+    set_language,
+    word,
+)
 from crm_lab.settings import load_settings
 
 if TYPE_CHECKING:
@@ -57,7 +68,7 @@ class WorkbenchCard(Result):
         Base, period, snapshot, control group, experiments.
     """
 
-    title: ClassVar[str] = "Workbench"
+    title: ClassVar[str] = message("Workbench")
 
     company: str
     folder: str
@@ -176,7 +187,13 @@ class Workbench(Context):
         starts_at = self.day_start(starts_on)
         return calibration.calibrate(
             self.gateway,
-            base=f"{self.settings.company}, {days} days from {starts_on}",
+            base=say_many(
+                "{company}, {count} days from {day}",
+                "{company}, {count} days from {day}",
+                days,
+                company=self.settings.company,
+                day=formats.day(starts_on),
+            ),
             population=operations.buyers_before(starts_at),
             starts_at=starts_at,
             ends_at=self.day_start(starts_on + timedelta(days=days)),
@@ -298,26 +315,38 @@ class Workbench(Context):
 
     def status(self) -> WorkbenchCard:
         """Say what the workbench holds."""
+        if self.gateway.is_empty:
+            nothing = say("nothing is loaded yet; begin with: crm-lab import MAP FILE")
+            return WorkbenchCard(
+                company=self.settings.company,
+                folder=str(self.settings.folder),
+                facts=((say("base"), nothing),),
+            )
         facts: list[tuple[str, str]] = []
-        facts.append(("base", self.base().sentence()))
+        facts.append((say("base"), self.base().sentence()))
         imports = self.gateway.imports()
         if len(imports):
             last = imports.iloc[0]
+            rows = formats.number(last["rows_loaded"])
             facts.append(
-                ("last import", f"{last['file_name']} ({last['status']}, {last['rows_loaded']:,})")
+                (say("last import"), f"{last['file_name']} ({word(last['status'])}, {rows})")
             )
         for name in self._control_group_names():
             epoch = open_epoch(self.gateway, name)
             if epoch is not None:
                 facts.append(
                     (
-                        "control group",
-                        f"{epoch.epoch_id}, {formats.percent(epoch.share)} since"
-                        f" {formats.day(epoch.opened_at)}",
+                        say("control group"),
+                        say(
+                            "{epoch}, {share} since {day}",
+                            epoch=epoch.epoch_id,
+                            share=formats.percent(epoch.share),
+                            day=formats.day(epoch.opened_at),
+                        ),
                     )
                 )
-        facts.append(("experiments", ", ".join(self.experiments()) or "none"))
-        facts.append(("snapshot", self.snapshot().label))
+        facts.append((say("experiments"), ", ".join(self.experiments()) or say("none")))
+        facts.append((say("snapshot"), self.snapshot().label))
         return WorkbenchCard(
             company=self.settings.company, folder=str(self.settings.folder), facts=tuple(facts)
         )
@@ -344,7 +373,11 @@ class Workbench(Context):
 
 
 def open_workbench(
-    folder: Path | str | None = None, *, gateway: str | None = None, snapshot: int | None = None
+    folder: Path | str | None = None,
+    *,
+    gateway: str | None = None,
+    snapshot: int | None = None,
+    language: Language | None = None,
 ) -> Workbench:
     """Open the workbench of a folder, by default the one around the current folder.
 
@@ -356,10 +389,21 @@ def open_workbench(
         Another gateway folder than the declared one, relative to the workbench.
     snapshot : int, optional
         Snapshot that everything is read from; by default each read takes the latest.
+    language : {"en", "ru"}, optional
+        Language of everything shown from now on in this process; by default what the environment
+        variable ``CRM_LAB_LANGUAGE`` says, else the settings of the workbench.
 
     Raises
     ------
     SettingsError
-        There is no workbench, or its settings are wrong.
+        There is no workbench, its settings are wrong, or the language is not known.
     """
-    return Workbench(load_settings(folder, gateway=gateway), snapshot=snapshot)
+    settings = load_settings(folder, gateway=gateway)
+    chosen = language or language_of_environment() or settings.declared.language
+    if chosen not in LANGUAGES:
+        raise SettingsError(
+            say("language {language!r} is not known", language=chosen),
+            expected=say("one of {names}", names=", ".join(LANGUAGES)),
+        )
+    set_language(chosen)
+    return Workbench(settings, snapshot=snapshot)

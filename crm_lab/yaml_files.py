@@ -18,6 +18,29 @@ from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from crm_lab.errors import CrmLabError, Fault, FileError
+from crm_lab.language import message, say
+
+_EXPECTED = {
+    "bool_type": message("Input should be a valid boolean"),
+    "dict_type": message("Input should be a valid dictionary"),
+    "finite_number": message("Input should be a finite number"),
+    "float_parsing": message("Input should be a valid number, unable to parse string as a number"),
+    "float_type": message("Input should be a valid number"),
+    "greater_than": message("Input should be greater than {gt}"),
+    "greater_than_equal": message("Input should be greater than or equal to {ge}"),
+    "int_from_float": message(
+        "Input should be a valid integer, got a number with a fractional part"
+    ),
+    "int_parsing": message("Input should be a valid integer, unable to parse string as an integer"),
+    "int_type": message("Input should be a valid integer"),
+    "less_than": message("Input should be less than {lt}"),
+    "less_than_equal": message("Input should be less than or equal to {le}"),
+    "list_type": message("Input should be a valid list"),
+    "literal_error": message("Input should be {expected}"),
+    "string_type": message("Input should be a valid string"),
+    "tuple_type": message("Input should be a valid tuple"),
+}
+"""What pydantic says was expected, by the type of its error; the rest stays as it says it."""
 
 
 class _Words(RoundTripConstructor):
@@ -54,30 +77,47 @@ def read_yaml(path: Path, *, error: type[CrmLabError] = FileError) -> CommentedM
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
-        raise error("the file does not exist", where=str(path)) from None
+        raise error(say("the file does not exist"), where=str(path)) from None
     except UnicodeDecodeError as problem:
         raise error(
-            f"byte {problem.start} is not UTF-8", where=str(path), remedy="save the file as UTF-8"
+            say("byte {place} is not UTF-8", place=problem.start),
+            where=str(path),
+            remedy=say("save the file as UTF-8"),
         ) from None
     except OSError as problem:
-        raise error(f"cannot be read ({problem.strerror})", where=str(path)) from None
+        reason = say("cannot be read ({reason})", reason=problem.strerror)
+        raise error(reason, where=str(path)) from None
     yaml = YAML(typ="rt")
     yaml.Constructor = _Words
     try:
         data = yaml.load(text)
     except DuplicateKeyError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 0
         found = str(problem.problem).split("with value")[0].strip()
-        raise error(found, expected="each key once", where=f"{path}, line {line}") from None
+        key = found.removeprefix("found duplicate key ")
+        raise error(
+            say("found duplicate key {key}", key=key),
+            expected=say("each key once"),
+            where=_line(path, problem),
+        ) from None
     except MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 0
-        raise error(f"not valid YAML ({problem.problem})", where=f"{path}, line {line}") from None
+        found = say("not valid YAML ({problem})", problem=problem.problem)
+        raise error(found, where=_line(path, problem)) from None
     except YAMLError as problem:
-        raise error(f"not valid YAML ({str(problem).splitlines()[0]})", where=str(path)) from None
+        found = say("not valid YAML ({problem})", problem=str(problem).splitlines()[0])
+        raise error(found, where=str(path)) from None
     if not isinstance(data, CommentedMap):
-        found = "the file is empty" if data is None else f"the top level is a {type(data).__name__}"
-        raise error(found, expected="keys with values", where=str(path))
+        found = (
+            say("the file is empty")
+            if data is None
+            else say("the top level is a {kind}", kind=type(data).__name__)
+        )
+        raise error(found, expected=say("keys with values"), where=str(path))
     return data
+
+
+def _line(path: Path, problem: MarkedYAMLError) -> str:
+    line = problem.problem_mark.line + 1 if problem.problem_mark else 0
+    return say("{path}, line {line}", path=path, line=line)
 
 
 def line_of(data: Any, location: Sequence[int | str]) -> int | None:
@@ -115,7 +155,11 @@ def place(path: Path, data: Any, location: Sequence[int | str]) -> str:
     key = ".".join(str(step) for step in location)
     return ", ".join(
         part
-        for part in (str(path), f"line {line}" if line else "", f"key '{key}'" if key else "")
+        for part in (
+            str(path),
+            say("line {line}", line=line) if line else "",
+            say("key '{key}'", key=key) if key else "",
+        )
         if part
     )
 
@@ -134,13 +178,30 @@ def _fault(item: Any, data: Mapping[str, Any], path: Path, model: type[BaseModel
     if item["type"] == "extra_forbidden":
         known = [field.alias or name for name, field in model.model_fields.items()]
         close = get_close_matches(str(location[-1]), known, n=1) if len(location) == 1 else []
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        return Fault(found=f"unknown key '{location[-1]}'{hint}", where=where)
+        found = (
+            say("unknown key '{key}'; did you mean '{other}'?", key=location[-1], other=close[0])
+            if close
+            else say("unknown key '{key}'", key=location[-1])
+        )
+        return Fault(found=found, where=where)
     if item["type"] == "missing":
         parent = place(path, data, location[:-1])
-        return Fault(found=f"the key '{location[-1]}' is missing", where=parent)
-    message = str(item["msg"]).removeprefix("Value error, ")
+        return Fault(found=say("the key '{key}' is missing", key=location[-1]), where=parent)
+    said = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error":
-        return Fault(found=message, where=where)
-    found = repr(item["input"]) if not isinstance(item["input"], Mapping) else "a mapping"
-    return Fault(found=f"found {found}", expected=message, where=where)
+        return Fault(found=said, where=where)
+    expected = _EXPECTED.get(item["type"])
+    if expected is not None:
+        said = say(expected, **_limits(item.get("ctx", {})))
+    found = say("a mapping") if isinstance(item["input"], Mapping) else repr(item["input"])
+    return Fault(found=say("found {what}", what=found), expected=said, where=where)
+
+
+def _limits(context: Mapping[str, Any]) -> dict[str, object]:
+    """Give the limits that pydantic names, as it writes them: 2 for 2.0, words with "or"."""
+    return {
+        name: int(value)
+        if isinstance(value, float) and value.is_integer()
+        else str(value).replace(" or ", say(" or "))
+        for name, value in context.items()
+    }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from crm_lab.language import using_language
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +32,13 @@ def outside_folder(variable: str, name: str) -> Path:
             allow_module_level=True,
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """Every test begins in English, whatever another one opened."""
+    with using_language("en"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError
 
 from crm_lab.errors import FileError, SpecError
+from crm_lab.language import using_language
 from crm_lab.yaml_files import Declared, line_of, place, read_yaml, validate
+from tests.russian import latin_words
 
 
 class Inner(Declared):
@@ -115,3 +120,53 @@ def test_what_is_right_is_given_back_frozen(tmp_path):
     assert read == Outer(name="a", parts=(Inner(size=2),))
     with pytest.raises(ValueError, match="frozen"):
         read.name = "b"
+
+
+class Limits(BaseModel):
+    a: int = 1
+    b: float = Field(default=1.0, allow_inf_nan=False)
+    c: str = ""
+    d: Literal["x", "y", "z"] = "x"
+    e: Mapping[str, int] = {}
+    f: list[int] = []
+    g: tuple[int, ...] = ()
+    h: bool = Field(default=False, strict=True)
+    i: int = Field(default=5, ge=2, le=9)
+    j: float = Field(default=0.5, gt=0.25, lt=2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *({"a": value} for value in ("x", 1.5, [])),
+        *({"b": value} for value in ("x", [], float("nan"))),
+        *({name: 1} for name in "cefgh"),
+        {"d": "q"},
+        *({"i": value} for value in (1, 10)),
+        *({"j": value} for value in (0.1, 2)),
+    ],
+)
+def test_what_was_expected_is_said_as_pydantic_says_it_and_in_russian(data, tmp_path):
+    with pytest.raises(ValidationError) as plain:
+        Limits.model_validate(data)
+    with pytest.raises(FileError) as english:
+        validate(Limits, data, path=tmp_path)
+    with using_language("ru"), pytest.raises(FileError) as russian:
+        validate(Limits, data, path=tmp_path)
+    (error,) = plain.value.errors()
+    assert english.value.faults[0].expected == error["msg"]
+    said = russian.value.faults[0].expected
+    assert said.startswith("нуж")
+    assert latin_words(said, ("true", "false")) == []
+
+
+def test_faults_of_a_file_are_said_in_russian(tmp_path):
+    path = write(tmp_path, "nam: x\nparts:\n  - size: many\n")
+    with using_language("ru"), pytest.raises(FileError) as problem:
+        validate(Outer, read_yaml(path), path=path)
+    assert str(problem.value) == (
+        f"{path}: нет ключа «name».\n"
+        f"{path}, строка 3, ключ «parts.0.size»: получено 'many'. Ожидалось: нужно целое число,"
+        " а этот текст числом не является.\n"
+        f"{path}, строка 1, ключ «nam»: неизвестный ключ «nam»; может быть, «name»?."
+    )

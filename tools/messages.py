@@ -2,8 +2,9 @@
 
 ``python tools/messages.py update [PART ...]`` writes ``crm_lab/locale/ru/PART.po``: what stands in
 ``say``, ``say_many`` and ``message`` of that part of the package, in its notebooks their Markdown
-too. Translations are kept; sentences that no longer occur go. Entries with the context ``label``
-(column names and code words) are written by hand and kept.
+too, and the docstrings of commands, which are their help. Translations are kept; sentences that no
+longer occur go. Entries with the context ``label`` (column names and code words) are written by
+hand and kept.
 
 ``python tools/messages.py check`` says what is missing and ends with 1 where something is.
 """
@@ -79,6 +80,8 @@ def _of_notebook(path: Path) -> Iterator[Found]:
 
 def _of_source(source: str, where: str) -> Iterator[Found]:
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and _is_command(node):
+            yield Found(ast.get_docstring(node) or "", None, (where, node.lineno))
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
         name, place = node.func.id, (where, node.lineno)
@@ -90,6 +93,16 @@ def _of_source(source: str, where: str) -> Iterator[Found]:
                 raise WrongCallError(f"{where}:{node.lineno}: {name}() needs a literal")
             continue  # a constant that was marked where it is defined
         yield Found(texts[0] or "", texts[1] if name == _MANY else None, place)
+
+
+def _is_command(function: ast.FunctionDef) -> bool:
+    """Whether a function is a command of click, whose docstring is shown as help."""
+    return ast.get_docstring(function) is not None and any(
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr in ("command", "group")
+        for decorator in function.decorator_list
+    )
 
 
 def _literal(node: ast.expr) -> str | None:
@@ -160,11 +173,12 @@ def faults(language: str) -> list[str]:
     wrong = []
     translations: dict[str, tuple[str, object]] = {}
     for part in parts():
-        catalogue = read(part, language)
-        known = {entry.id[0] if isinstance(entry.id, tuple) else entry.id for entry in catalogue}
+        entries = {_english(entry): entry for entry in read(part, language) if not _is_label(entry)}
+        said = set()
         for found in messages_of(part):
+            said.add(found.text)
             where = f"{found.where[0]}:{found.where[1]}"
-            entry = catalogue.get(found.text) if found.text in known else None
+            entry = entries.get(found.text)
             if entry is None or not _same_kind(entry, found) or not _is_translated(entry):
                 wrong.append(f"{where}: no {language} for {found.text!r}")
                 continue
@@ -172,12 +186,16 @@ def faults(language: str) -> list[str]:
             if before[1] != entry.string:
                 wrong.append(f"{part}.po and {before[0]}.po differ on {found.text!r}")
             wrong += _wrong_placeholders(entry, where)
-        said = {found.text for found in messages_of(part)}
-        for entry in catalogue:
-            text = entry.id[0] if isinstance(entry.id, tuple) else entry.id
-            if text and entry.context != LABEL and text not in said:
-                wrong.append(f"{part}.po: {text!r} is no longer said")
+        wrong += [f"{part}.po: {text!r} is no longer said" for text in entries if text not in said]
     return wrong
+
+
+def _english(entry: Message) -> str:
+    return entry.id[0] if isinstance(entry.id, (list, tuple)) else entry.id
+
+
+def _is_label(entry: Message) -> bool:
+    return not entry.id or entry.context == LABEL
 
 
 def _wrong_placeholders(entry: Message, where: str) -> list[str]:

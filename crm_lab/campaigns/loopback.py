@@ -23,9 +23,14 @@ from crm_lab import formats
 from crm_lab.campaigns.send_lists import as_written
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError, FileError
+from crm_lab.language import message, say, word
 
 DELIVERED, OPENED, CLICKED, UNSUBSCRIBED = 0.97, 0.32, 0.06, 0.004
 PLANTED_FILE = "planted.json"
+
+
+_HELD = message("{arm}: planted {planted} per customer, found {found}, which holds it")
+_MISSED = message("{arm}: planted {planted} per customer, found {found}, which misses it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,7 @@ class PlantedCheck(Result):
         Currency of the amounts.
     """
 
-    title: ClassVar[str] = "Planted and found"
+    title: ClassVar[str] = message("Planted and found")
 
     rows: tuple[tuple[Planted, float, float, float], ...]
     customers: Mapping[str, int]
@@ -89,15 +94,19 @@ class PlantedCheck(Result):
         parts = []
         for item, estimate, low, high in self.rows:
             found = formats.money_interval(estimate, low, high, self.currency)
-            held = "which holds it" if low <= self.truth(item) <= high else "which misses it"
+            truth = self.truth(item)
             parts.append(
-                f"{item.arm}: planted"
-                f" {formats.money(self.truth(item), self.currency, decimals=2, signed=True)} per"
-                f" customer, found {found}, {held}"
+                say(
+                    _HELD if low <= truth <= high else _MISSED,
+                    arm=word(item.arm),
+                    planted=formats.money(truth, self.currency, decimals=2, signed=True),
+                    found=found,
+                )
             )
-        return (
+        return say(
             "These effects are not real: the loopback service planted them on top of real orders."
-            f" {'; '.join(parts)}."
+            " {parts}.",
+            parts="; ".join(parts),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -205,24 +214,29 @@ def read_planted(folder: Path) -> list[Planted] | None:
         return [Planted(**item) for item in json.loads(path.read_text("utf-8"))]
     except (ValueError, TypeError) as problem:
         raise FileError(
-            f"not what a loopback run writes ({problem})",
+            say("not what a loopback run writes ({problem})", problem=problem),
             where=str(path),
-            remedy="run the loopback service again, or remove the file",
+            remedy=say("run the loopback service again, or remove the file"),
         ) from None
 
 
 def _read_list(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise FileError("the send list does not exist", where=str(path))
+        raise FileError(say("the send list does not exist"), where=str(path))
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     missing = {"send_id", "customer_id", "scheduled_at"} - set(frame.columns)
     if missing:
-        raise FileError(f"the send list lacks {', '.join(sorted(missing))}", where=str(path))
+        raise FileError(
+            say("the send list lacks {missing}", missing=", ".join(sorted(missing))),
+            where=str(path),
+        )
     frame["customer_id"] = frame["customer_id"].map(as_written)
     try:
         frame["scheduled_at"] = pd.to_datetime(frame["scheduled_at"], format="%Y-%m-%d %H:%M:%S")
     except ValueError as problem:
-        raise FileError(f"a time cannot be read ({problem})", where=str(path)) from None
+        raise FileError(
+            say("a time cannot be read ({problem})", problem=problem), where=str(path)
+        ) from None
     return frame
 
 
@@ -230,13 +244,16 @@ def _check_effects(effects: Mapping[str, float], lists: Mapping[str, Path]) -> N
     unknown = [arm for arm in effects if arm not in lists]
     if unknown:
         raise DesignError(
-            f"an effect for {formats.listing(unknown)}, which has no send list",
-            expected=f"one of {formats.listing(lists, limit=20)}",
+            say(
+                "an effect for {unknown}, which has no send list", unknown=formats.listing(unknown)
+            ),
+            expected=say("one of {lists}", lists=formats.listing(lists, limit=20)),
         )
     for arm, effect in effects.items():
         if not (math.isfinite(effect) and effect >= 0):
             raise DesignError(
-                f"an effect of {effect} for {arm}", expected="0 or more: orders can only be added"
+                say("an effect of {effect} for {arm}", effect=effect, arm=arm),
+                expected=say("0 or more: orders can only be added"),
             )
 
 
@@ -294,7 +311,7 @@ def _planted_orders(
     if not effect or recipients.empty:
         return till.iloc[:0]
     if (recipients["scheduled_at"] >= ends_at - timedelta(minutes=1)).any():
-        raise FileError("a message is scheduled after the end of the window", where=arm)
+        raise FileError(say("a message is scheduled after the end of the window"), where=arm)
     sent_at = recipients["scheduled_at"].min()
     own = till[
         till["customer_id"].isin(recipients["customer_id"])

@@ -26,10 +26,12 @@ from crm_lab.errors import GuardError, LedgerError
 from crm_lab.experiments.enrolment import assigned_at, audience_query
 from crm_lab.experiments.epochs import epochs
 from crm_lab.experiments.plan import Plan
-from crm_lab.formats import day, listing
+from crm_lab.formats import day, listing, number
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
+from crm_lab.language import message, say, word
 
 WAVE = 1
+_WITHOUT = "without: "
 COLUMNS = ("send_id", "customer_id", "address", "variant", "message", "scheduled_at")
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters of a cell that a spreadsheet would run as a formula."""
@@ -58,7 +60,7 @@ class SendListExport(Result):
         Whether the same list had been exported before.
     """
 
-    title: ClassVar[str] = "Send list"
+    title: ClassVar[str] = message("Send list")
 
     campaign: str
     files: Mapping[str, Path]
@@ -71,15 +73,24 @@ class SendListExport(Result):
     def sentence(self) -> str:
         """Say how many addresses go out and that no control is among them."""
         total = sum(self.rows.values())
-        again = " The same list had been exported before." if self.was_exported else ""
-        return (
-            f"{total:,} addresses in {len(self.files)} files; 0 of {self.controls_protected:,}"
-            f" control customers among them (ids and addresses compared).{again}"
+        said = say(
+            "{addresses} addresses in {files} files; 0 of {controls} control customers among them"
+            " (ids and addresses compared).",
+            addresses=number(total),
+            files=len(self.files),
+            controls=number(self.controls_protected),
         )
+        if self.was_exported:
+            said += " " + say("The same list had been exported before.")
+        return said
 
     def to_frame(self) -> pd.DataFrame:
         """Give the waterfall, one row per step."""
         return pd.DataFrame(self.waterfall, columns=["step", "customers"])
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the waterfall as people read it."""
+        return self.to_frame().assign(step=[_step_text(what) for what, _ in self.waterfall])
 
 
 def export_send_list(
@@ -111,8 +122,12 @@ def export_send_list(
         return _export_again(gateway, plan, folder, done[-1].payload)
     if as_of >= plan.ends_at:
         raise LedgerError(
-            f"the window of '{plan.name}' ended on {day(plan.ends_at - timedelta(days=1))}",
-            expected="an export before its end: later messages cannot change what it measures",
+            say(
+                "the window of '{plan}' ended on {ends_at}",
+                plan=plan.name,
+                ends_at=day(plan.ends_at - timedelta(days=1)),
+            ),
+            expected=say("an export before its end: later messages cannot change what it measures"),
         )
     scopes = protected_scopes(gateway, plan)
     with gateway.reader() as reader:
@@ -141,15 +156,20 @@ def export_send_list(
     def check(reader: Reader) -> None:
         if gateway.entries(kind="list_exported", subject=plan.name):
             raise LedgerError(
-                f"the list of '{plan.name}' was exported in this moment by another process",
-                remedy="export again: it gives the same files",
+                say(
+                    "the list of '{plan}' was exported in this moment by another process",
+                    plan=plan.name,
+                ),
+                remedy=say("export again: it gives the same files"),
             )
         if reader.snapshot.digest != read_from.digest:
             raise LedgerError(
-                "the base changed while the list was made, or the list was made from an older"
-                " snapshot",
-                expected="a list of the latest snapshot, with its control group and consents",
-                remedy="nothing was written; export again",
+                say(
+                    "the base changed while the list was made, or the list was made from an older "
+                    "snapshot"
+                ),
+                expected=say("a list of the latest snapshot, with its control group and consents"),
+                remedy=say("nothing was written; export again"),
             )
 
     def entries(reader: Reader, files: Mapping[str, str]) -> list[LedgerEntry]:
@@ -198,10 +218,14 @@ def guard(recipients: pd.DataFrame, protected: pd.DataFrame) -> None:
     addresses = _comparable(recipients["address"]) & _comparable(protected["address"])
     if ids or addresses:
         raise GuardError(
-            f"the list would reach control customers: {len(ids)} by id,"
-            f" {len(addresses)} by a shared address",
-            expected="a list without anybody of the control group",
-            remedy="nothing was written; draw the arms anew under a new name",
+            say(
+                "the list would reach control customers: {ids} by id, {addresses} by a shared "
+                "address",
+                ids=number(len(ids)),
+                addresses=number(len(addresses)),
+            ),
+            expected=say("a list without anybody of the control group"),
+            remedy=say("nothing was written; draw the arms anew under a new name"),
         )
 
 
@@ -221,10 +245,13 @@ def _export_again(
     ]
     if changed:
         raise LedgerError(
-            f"the list of {listing(changed)} would differ from the one that was exported",
-            expected="the same addresses; some were changed since",
+            say(
+                "the list of {changed} would differ from the one that was exported",
+                changed=listing(changed),
+            ),
+            expected=say("the same addresses; some were changed since"),
             where=plan.name,
-            remedy="use the files of the first export; a changed list would be a new wave",
+            remedy=say("use the files of the first export; a changed list would be a new wave"),
         )
     guard(sent, protected)
     steps = payload["waterfall"]
@@ -308,7 +335,13 @@ def _waterfall(audience: pd.DataFrame, judged: pd.DataFrame) -> tuple[tuple[str,
 
 
 def _exclusions(obstacles: pd.Series[str]) -> list[tuple[str, int]]:
-    return [(f"without: {name}", -int(n)) for name, n in obstacles.value_counts().items()]
+    return [(f"{_WITHOUT}{name}", -int(n)) for name, n in obstacles.value_counts().items()]
+
+
+def _step_text(step: str) -> str:
+    """Write a step of the waterfall, which the ledger keeps in English, for people."""
+    name = step.removeprefix(_WITHOUT)
+    return word(step) if name == step else say("without: {obstacle}", obstacle=word(name))
 
 
 def _campaign_row(plan: Plan) -> pd.DataFrame:

@@ -13,13 +13,38 @@ from rich.console import Console
 from rich.markup import escape
 
 from crm_lab.cli import control_group, experiment, plan, report, workbench
+from crm_lab.cli.spoken import Group, show_error
 from crm_lab.demo import run_demo
-from crm_lab.errors import CrmLabError
+from crm_lab.errors import CrmLabError, SettingsError
+from crm_lab.language import (
+    LANGUAGES,
+    Language,
+    current_language,
+    language_of_environment,
+    message,
+    say,
+    set_language,
+    using_language,
+)
+from crm_lab.settings import load_settings
 
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def _speak(context: click.Context, parameter: click.Parameter, language: Language | None) -> None:
+    if language is not None:
+        set_language(language)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    is_eager=True,
+    expose_value=False,
+    callback=_speak,
+    help=message("Language of what is shown; by default that of CRM_LAB_LANGUAGE or crm-lab.yml."),
+)
 @click.version_option(package_name="crm-lab")
 def commands() -> None:
     """Workbench for CRM campaign experiments: control group, campaigns, reports."""
@@ -28,7 +53,7 @@ def commands() -> None:
 @commands.command()
 def demo() -> None:
     """Run the main job from end to end on real data that packages carry."""
-    run_demo(run)
+    run_demo(lambda arguments: run(["--language", current_language(), *arguments]))
 
 
 commands.add_command(workbench.init)
@@ -48,23 +73,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code; errors are printed, not raised."""
+    with using_language(_default_language()):
+        return _run(arguments)
+
+
+def _default_language() -> Language:
+    """Give the language where no option names one: of the environment, else of the workbench."""
+    try:
+        return language_of_environment() or load_settings().declared.language
+    except SettingsError:  # no workbench here, or a faulty one: the command itself will say so
+        return "en"
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = commands.main(list(arguments), prog_name="crm-lab", standalone_mode=False)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.ClickException as wrong:
-        wrong.show()
+        show_error(wrong)
         return wrong.exit_code
     except click.Abort:
-        click.echo("Stopped; nothing more was changed.", err=True)
+        click.echo(say("Stopped; nothing more was changed."), err=True)
         return 1
     except CrmLabError as problem:
         errors = Console(stderr=True)
         for fault in problem.faults:
-            errors.print(f"[bold red]Error:[/bold red] {escape(str(fault))}", soft_wrap=True)
+            mark = say("Error:")
+            errors.print(f"[bold red]{mark}[/bold red] {escape(str(fault))}", soft_wrap=True)
         return problem.exit_code
     except OSError as problem:
         place = f"{problem.filename}: " if problem.filename else ""
-        click.echo(f"Error: {place}{problem.strerror or problem}.", err=True)
+        click.echo(f"{say('Error:')} {place}{problem.strerror or problem}.", err=True)
         return 1
     return code if isinstance(code, int) else 0

@@ -9,20 +9,24 @@ import click
 import pandas as pd
 
 from crm_lab.cli.options import ShareType, as_of_option, gateway_option, moment, opened
+from crm_lab.cli.spoken import Group
 from crm_lab.errors import FileError, LedgerError, SpecError
+from crm_lab.language import message, say, say_many
 from crm_lab.terminal import show
 
 
-@click.group("control-group")
+@click.group("control-group", cls=Group)
 def control_group() -> None:
     """Hold out the customers who receive no marketing."""
 
 
 @control_group.command()
-@click.option("--share", type=ShareType(), help="Must be the share of control_group.yml.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--share", type=ShareType(), help=message("Must be the share of control_group.yml."))
+@click.option("--yes", is_flag=True, help=message("Do not ask."))
 @click.option(
-    "--new-epoch", is_flag=True, help="Close the open epoch and draw anew by the file's rule."
+    "--new-epoch",
+    is_flag=True,
+    help=message("Close the open epoch and draw anew by the file's rule."),
 )
 @as_of_option
 @gateway_option
@@ -38,15 +42,18 @@ def draw(
     group = workbench.control_group()
     if share is not None and abs(share - group.spec.share) > 1e-9:
         raise SpecError(
-            f"--share {share} is not the share of experiments/control_group.yml"
-            f" ({group.spec.share})",
-            expected="one place that says it",
-            remedy="change the file; the command draws what the file says",
+            say(
+                "--share {share} is not the share of experiments/control_group.yml ({written})",
+                share=share,
+                written=group.spec.share,
+            ),
+            expected=say("one place that says it"),
+            remedy=say("change the file; the command draws what the file says"),
         )
     day = moment(workbench, as_of)
     show(group.outlook(as_of=day))
     if not yes:
-        click.confirm("Draw the control group like this?", abort=True)
+        click.confirm(say("Draw the control group like this?"), abort=True)
     show(group.draw(as_of=day, new_epoch=new_epoch))
     if new_epoch and len(group.epochs()) > 1:
         show(group.independence())
@@ -63,7 +70,7 @@ def status(as_of: datetime | None, gateway: str | None) -> None:
 
 @control_group.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--new-epoch", is_flag=True, help="Close the open epoch first.")
+@click.option("--new-epoch", is_flag=True, help=message("Close the open epoch first."))
 @as_of_option
 @gateway_option
 def upload(file: Path, new_epoch: bool, as_of: datetime | None, gateway: str | None) -> None:
@@ -81,13 +88,16 @@ def verify(gateway: str | None) -> None:
     workbench = opened(gateway)
     wrong = workbench.control_group().verify()
     if wrong:
-        raise LedgerError("; ".join(wrong), expected="a ledger and files that nobody changed")
-    click.echo(f"Ledger and files are sound. Head of the ledger: {workbench.gateway.ledger_head()}")
+        raise LedgerError("; ".join(wrong), expected=say("a ledger and files that nobody changed"))
+    head = workbench.gateway.ledger_head()
+    click.echo(say("Ledger and files are sound. Head of the ledger: {head}", head=head))
 
 
 @control_group.command()
-@click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="By default the draw.")
-@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="By default today.")
+@click.option(
+    "--from", "start", type=click.DateTime(["%Y-%m-%d"]), help=message("By default the draw.")
+)
+@click.option("--to", "end", type=click.DateTime(["%Y-%m-%d"]), help=message("By default today."))
 @gateway_option
 def audit(start: datetime | None, end: datetime | None, gateway: str | None) -> None:
     """Show which controls were touched after all, when and by what."""
@@ -104,7 +114,7 @@ def audit(start: datetime | None, end: datetime | None, gateway: str | None) -> 
     type=ShareType(),
     default="5%",
     show_default=True,
-    help="What campaigns are assumed to bring, for the price of the group.",
+    help=message("What campaigns are assumed to bring, for the price of the group."),
 )
 @as_of_option
 @gateway_option
@@ -129,13 +139,20 @@ def read_ids(file: Path) -> pd.Series[str]:
     try:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError:
-        raise FileError("the file does not exist", where=str(file)) from None
+        raise FileError(say("the file does not exist"), where=str(file)) from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
-        raise FileError(f"cannot be read as CSV ({problem})", where=str(file)) from None
+        raise FileError(
+            say("cannot be read as CSV ({problem})", problem=problem), where=str(file)
+        ) from None
     if "customer_id" not in frame or frame.empty:
         raise FileError(
-            f"columns {', '.join(map(str, frame.columns))} and {len(frame)} rows",
-            expected="a column customer_id with one id per row",
+            say_many(
+                "columns {names} and {count} row",
+                "columns {names} and {count} rows",
+                len(frame),
+                names=", ".join(map(str, frame.columns)),
+            ),
+            expected=say("a column customer_id with one id per row"),
             where=str(file),
         )
     return frame["customer_id"].str.strip()

@@ -10,15 +10,17 @@ import click
 import pandas as pd
 
 from crm_lab.cli.options import ShareType, as_of_option, gateway_option, moment, opened
+from crm_lab.cli.spoken import Group
 from crm_lab.cli.workbench import show_import
 from crm_lab.errors import FileError
 from crm_lab.experiments.registry import Decision, Status
 from crm_lab.formats import listing
 from crm_lab.gateway.dialects import DIALECTS, Dialect
+from crm_lab.language import message, say, say_many
 from crm_lab.terminal import show, show_frame
 
 
-@click.group()
+@click.group(cls=Group)
 def experiment() -> None:
     """Campaign experiments, from their file to their result."""
 
@@ -42,10 +44,14 @@ def plan(name: str, as_of: datetime | None, gateway: str | None) -> None:
 
 
 @experiment.command()
-@click.option("--share", type=ShareType(), default="5%", show_default=True, help="Control share.")
+@click.option(
+    "--share", type=ShareType(), default="5%", show_default=True, help=message("Control share.")
+)
 @click.option("--weeks", type=click.IntRange(1, 104), default=4, show_default=True)
 @click.option("--channel", default="email", show_default=True)
-@click.option("--looks", type=click.IntRange(1, 20), help="How often the result is looked at.")
+@click.option(
+    "--looks", type=click.IntRange(1, 20), help=message("How often the result is looked at.")
+)
 @as_of_option
 @gateway_option
 def design(
@@ -73,21 +79,28 @@ def design(
 
 @experiment.command()
 @click.argument("name")
-@click.option("--by", required=True, help="Who approves it.")
+@click.option("--by", required=True, help=message("Who approves it."))
 @as_of_option
 @gateway_option
 def register(name: str, by: str, as_of: datetime | None, gateway: str | None) -> None:
     """Freeze the plan by its hash and approve it, before anything is sent."""
     workbench = opened(gateway)
     digest = workbench.experiment(name).register(by=by, as_of=moment(workbench, as_of))
-    click.echo(f"{name}: registered and approved by {by}; sha256 {digest}")
+    click.echo(
+        say(
+            "{name}: registered and approved by {by}; sha256 {digest}",
+            name=name,
+            by=by,
+            digest=digest,
+        )
+    )
 
 
 @experiment.command()
 @click.argument("name", required=False)
 @click.option("--to", type=click.Choice(["draft", "approved", "running", "closed"]))
-@click.option("--by", help="Who changes the status.")
-@click.option("--note", default="", help="Why.")
+@click.option("--by", help=message("Who changes the status."))
+@click.option("--note", default="", help=message("Why."))
 @as_of_option
 @gateway_option
 def status(
@@ -103,7 +116,7 @@ def status(
     at = moment(workbench, as_of)
     if to is not None:
         if name is None or by is None:
-            raise click.UsageError("--to needs the NAME of an experiment and --by")
+            raise click.UsageError(say("--to needs the NAME of an experiment and --by"))
         workbench.experiment(name).change_status(to, by=by, note=note, as_of=at)
     show(workbench.registry(as_of=at))
 
@@ -120,8 +133,8 @@ def sql(name: str, dialect: Dialect, gateway: str | None) -> None:
 @experiment.command()
 @click.argument("name")
 @click.argument("decision", type=click.Choice(["ship", "stop", "continue", "cannot conclude"]))
-@click.option("--by", required=True, help="Who decides.")
-@click.option("--note", default="", help="Why, and when to look again.")
+@click.option("--by", required=True, help=message("Who decides."))
+@click.option("--note", default="", help=message("Why, and when to look again."))
 @as_of_option
 @gateway_option
 def decide(
@@ -143,7 +156,7 @@ def assign(name: str, as_of: datetime | None, gateway: str | None) -> None:
     workbench = opened(gateway)
     sizes = workbench.experiment(name).assign(as_of=moment(workbench, as_of))
     frame = pd.DataFrame({"arm": list(sizes), "customers": list(sizes.values())})
-    show_frame(frame, title=f"{name}: arms drawn and plan registered")
+    show_frame(frame, title=say("{name}: arms drawn and plan registered", name=name))
 
 
 @experiment.command()
@@ -156,7 +169,8 @@ def export(name: str, as_of: datetime | None, gateway: str | None) -> None:
     exported = workbench.experiment(name).export(as_of=moment(workbench, as_of))
     show(exported)
     for arm, path in exported.files.items():
-        click.echo(f"{path}  {exported.rows[arm]:,} rows  sha256 {exported.sha256[arm][:16]}…")
+        rows = say_many("{count} rows", "{count} rows", exported.rows[arm])
+        click.echo(f"{path}  {rows}  sha256 {exported.sha256[arm][:16]}…")
 
 
 @experiment.command()
@@ -171,19 +185,21 @@ def ingest(name: str, folder: Path, gateway: str | None) -> None:
 
 @experiment.command()
 @click.argument("name")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the permutations.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help=message("Seed of the permutations.")
+)
 @gateway_option
 def analyze(name: str, seed: int, gateway: str | None) -> None:
     """Print what the campaign brought, by the registered plan."""
     result = opened(gateway).experiment(name).analyze(seed=seed)
     show(result)
-    show_frame(result.evidence_frame(), title="Evidence")
-    show_frame(result.four_numbers_frame(), title="One effect, four numbers")
+    show_frame(result.evidence_frame(), title=say("Evidence"))
+    show_frame(result.four_numbers_frame(), title=say("One effect, four numbers"))
     if len(result.guardrails_frame()):
-        show_frame(result.guardrails_frame(), title="Guardrails")
+        show_frame(result.guardrails_frame(), title=say("Guardrails"))
     for reading in result.segments:
         show(reading)
-    show_frame(result.lights_frame(), title="Can it be trusted?")
+    show_frame(result.lights_frame(), title=say("Can it be trusted?"))
 
 
 @experiment.command()
@@ -195,7 +211,9 @@ def analyze(name: str, seed: int, gateway: str | None) -> None:
     "effects",
     multiple=True,
     metavar="ARM=SHARE",
-    help="Effect to plant, such as mail=0.4 for orders worth 40 % of what is spent anyway.",
+    help=message(
+        "Effect to plant, such as mail=0.4 for orders worth 40 % of what is spent anyway."
+    ),
 )
 @click.option("--seed", type=int, default=1, show_default=True)
 @gateway_option
@@ -234,7 +252,7 @@ def loopback(
             for item in planted
         ]
     )
-    show_frame(frame, title="Planted by the loopback service (not real)")
+    show_frame(frame, title=say("Planted by the loopback service (not real)"))
 
 
 def read_effect(text: str) -> tuple[str, float]:
@@ -249,7 +267,7 @@ def read_effect(text: str) -> tuple[str, float]:
     try:
         return arm.strip(), float(value)
     except ValueError:
-        raise click.BadParameter(f"'{text}' is not of the form ARM=SHARE") from None
+        raise click.BadParameter(say("'{text}' is not of the form ARM=SHARE", text=text)) from None
 
 
 def read_effects(texts: Sequence[str]) -> dict[str, float]:
@@ -258,7 +276,7 @@ def read_effects(texts: Sequence[str]) -> dict[str, float]:
     names = [arm for arm, _ in pairs]
     twice = sorted({arm for arm in names if names.count(arm) > 1})
     if twice:
-        raise click.BadParameter(f"the arm {listing(twice)} is named twice")
+        raise click.BadParameter(say("the arm {name} is named twice", name=listing(twice)))
     return dict(pairs)
 
 
@@ -271,15 +289,19 @@ def read_till(path: Path) -> pd.DataFrame:
         The file is missing, empty, lacks a column, or a time or an amount cannot be read.
     """
     if not path.is_file():
-        raise FileError("the file does not exist", where=str(path))
+        raise FileError(say("the file does not exist"), where=str(path))
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as problem:
-        raise FileError(f"not a CSV file in UTF-8 ({problem})", where=str(path)) from None
+        raise FileError(
+            say("not a CSV file in UTF-8 ({problem})", problem=problem), where=str(path)
+        ) from None
     wanted = ["order_id", "customer_id", "store", "ordered_at", "total", "discount"]
     missing = sorted(set(wanted) - set(frame.columns))
     if missing:
-        raise FileError(f"the columns {', '.join(missing)} are missing", where=str(path))
+        raise FileError(
+            say("the columns {names} are missing", names=", ".join(missing)), where=str(path)
+        )
     return pd.DataFrame(
         {
             "order_id": frame["order_id"],
@@ -294,13 +316,13 @@ def read_till(path: Path) -> pd.DataFrame:
 
 def _times(texts: pd.Series[str], path: Path) -> pd.Series[pd.Timestamp]:
     times = pd.to_datetime(texts, format="%Y-%m-%d %H:%M:%S", errors="coerce")
-    _refuse_wrong(texts, times.isna(), path, expected="times such as 2026-12-01 17:30:00")
+    _refuse_wrong(texts, times.isna(), path, expected=say("times such as 2026-12-01 17:30:00"))
     return times
 
 
 def _cents(texts: pd.Series[str], path: Path) -> pd.Series[int]:
     wrong = ~texts.str.fullmatch(r"[+-]?[0-9]{1,12}([.][0-9]{1,2})?")
-    _refuse_wrong(texts, wrong, path, expected="amounts such as 1234.50")
+    _refuse_wrong(texts, wrong, path, expected=say("amounts such as 1234.50"))
     return (texts.astype(float) * 100).round().astype("int64")
 
 
@@ -310,8 +332,13 @@ def _refuse_wrong(
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise FileError(
-            f"'{texts.iloc[row]}' in the column '{texts.name}', and {int(wrong.sum())} such cells"
-            " in all",
+            say_many(
+                "'{text}' in the column '{name}', and {count} such cells in all",
+                "'{text}' in the column '{name}', and {count} such cells in all",
+                int(wrong.sum()),
+                text=texts.iloc[row],
+                name=texts.name,
+            ),
             expected=expected,
-            where=f"{path}, record {row + 1}",
+            where=say("{path}, record {record}", path=path, record=row + 1),
         )

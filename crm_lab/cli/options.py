@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from crm_lab.language import current_language, message, say
 from crm_lab.workbench import Workbench, open_workbench
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -26,16 +27,16 @@ class ShareType(click.ParamType[float]):
         try:
             share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
         except ValueError:
-            self.fail(f"'{value}' is not a share; write 0.05 or 5%", param, ctx)
+            self.fail(say("'{value}' is not a share; write 0.05 or 5%", value=value), param, ctx)
         if not 0 < share < 1:
-            self.fail(f"{value} is not between 0 and 1 (100 %)", param, ctx)
+            self.fail(say("{value} is not between 0 and 1 (100 %)", value=value), param, ctx)
         return share
 
 
 def gateway_option(command: CommandT) -> CommandT:
     """Add ``--gateway``: another gateway folder than the declared one."""
     return click.option(
-        "--gateway", metavar="FOLDER", help="Gateway folder, relative to the workbench."
+        "--gateway", metavar="FOLDER", help=message("Gateway folder, relative to the workbench.")
     )(command)
 
 
@@ -44,13 +45,13 @@ def as_of_option(command: CommandT) -> CommandT:
     return click.option(
         "--as-of",
         type=click.DateTime(["%Y-%m-%d"]),
-        help="Day that counts as today (from its first moment); by default now.",
+        help=message("Day that counts as today (from its first moment); by default now."),
     )(command)
 
 
 def opened(gateway: str | None = None) -> Workbench:
-    """Open the workbench around the current folder."""
-    return open_workbench(gateway=gateway)
+    """Open the workbench around the current folder, in the language of the command."""
+    return open_workbench(gateway=gateway, language=current_language())
 
 
 def moment(workbench: Workbench, day: datetime | None) -> datetime | None:

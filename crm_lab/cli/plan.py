@@ -7,7 +7,9 @@ from datetime import datetime
 import click
 
 from crm_lab.cli.options import as_of_option, gateway_option, moment, opened
+from crm_lab.cli.spoken import Group
 from crm_lab.errors import ReportError
+from crm_lab.language import message, say
 from crm_lab.reports.catalogue import listed_runs
 from crm_lab.terminal import show, show_frame
 from crm_lab.workbench import Workbench
@@ -15,13 +17,13 @@ from crm_lab.workbench import Workbench
 PACING_REPORT = "month_pacing"
 
 
-@click.group()
+@click.group(cls=Group)
 def plan() -> None:
     """Compare the month with its plan, and revise the plan."""
 
 
 @plan.command()
-@click.option("--no-levers", is_flag=True, help="Do not read out past experiments.")
+@click.option("--no-levers", is_flag=True, help=message("Do not read out past experiments."))
 @as_of_option
 @gateway_option
 def pacing(no_levers: bool, as_of: datetime | None, gateway: str | None) -> None:
@@ -32,10 +34,10 @@ def pacing(no_levers: bool, as_of: datetime | None, gateway: str | None) -> None
     )
     show(found)
     for title, frame in (
-        ("Activities", found.activities_frame()),
-        ("Levers", found.levers_frame()),
-        ("Other tools", found.split_frame()),
-        ("The same forecast in past months", found.backtest_frame()),
+        (say("Activities"), found.activities_frame()),
+        (say("Levers"), found.levers_frame()),
+        (say("Other tools"), found.split_frame()),
+        (say("The same forecast in past months"), found.backtest_frame()),
     ):
         if not frame.empty:
             show_frame(frame, title=title)
@@ -44,11 +46,15 @@ def pacing(no_levers: bool, as_of: datetime | None, gateway: str | None) -> None
 
 
 @plan.command()
-@click.option("--item", required=True, help="target, an activity, or one of its keys: wave-2.day")
-@click.option("--to", required=True, help="The new value; none takes an activity out.")
-@click.option("--reason", required=True, help="Why.")
-@click.option("--by", required=True, help="Who revises the plan.")
-@click.option("--report", help="Run id of the report it came from; by default the last pacing.")
+@click.option(
+    "--item", required=True, help=message("target, an activity, or one of its keys: wave-2.day")
+)
+@click.option("--to", required=True, help=message("The new value; none takes an activity out."))
+@click.option("--reason", required=True, help=message("Why."))
+@click.option("--by", required=True, help=message("Who revises the plan."))
+@click.option(
+    "--report", help=message("Run id of the report it came from; by default the last pacing.")
+)
 @as_of_option
 @gateway_option
 def revise(
@@ -86,8 +92,8 @@ def _report(workbench: Workbench, given: str | None) -> str:
     if given:
         if given not in {run.run_id for run in runs}:
             raise ReportError(
-                f"there is no report '{given}'",
-                expected="the run id of a published report",
+                say("there is no report '{name}'", name=given),
+                expected=say("the run id of a published report"),
                 where=str(workbench.settings.reports_folder),
             )
         return given

@@ -9,24 +9,28 @@ import click
 import pandas as pd
 
 from crm_lab.cli.options import ShareType, as_date, gateway_option, opened
+from crm_lab.cli.spoken import Command
 from crm_lab.gateway import ImportReport
+from crm_lab.language import message, say
+from crm_lab.publishing import shipped_notebooks
 from crm_lab.starter import create_workbench
 from crm_lab.terminal import show, show_frame
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
     """Make a new workbench in FOLDER with starter files."""
     next_week = as_date(datetime.now()) + timedelta(days=7)
     settings = create_workbench(folder, starts_on=next_week, notebooks=shipped_notebooks())
-    click.echo(f"Workbench made in {settings.folder}. Next:")
+    click.echo(say("Workbench made in {folder}. Next:", folder=settings.folder))
     click.echo(f"  cd {folder}")
-    click.echo("  look at crm-lab.yml and maps/orders.yml, put in your own names")
+    look = say("look at crm-lab.yml and maps/orders.yml, put in your own names")
+    click.echo(f"  {look}")
     click.echo("  crm-lab import maps/orders.yml YOUR-ORDERS.csv")
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @click.argument("map_file", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
 @gateway_option
@@ -35,23 +39,25 @@ def import_command(map_file: Path, file: Path, gateway: str | None) -> None:
     show_import(opened(gateway).import_file(map_file, file, progress=True))
 
 
-@click.command()
+@click.command(cls=Command)
 @gateway_option
 def status(gateway: str | None) -> None:
     """Show what the workbench holds."""
     show(opened(gateway).status())
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--from",
     "starts_on",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="First day; by default the window ends where the first control group was drawn.",
+    help=message("First day; by default the window ends where the first control group was drawn."),
 )
 @click.option("--days", type=click.IntRange(1, 366), default=28, show_default=True)
 @click.option("--pre-days", type=click.IntRange(0, 730), default=28, show_default=True)
-@click.option("--share", type=ShareType(), default="5%", show_default=True, help="Control share.")
+@click.option(
+    "--share", type=ShareType(), default="5%", show_default=True, help=message("Control share.")
+)
 @click.option("--draws", type=click.IntRange(10, 100_000), default=1_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @gateway_option
@@ -82,13 +88,4 @@ def show_import(report: ImportReport) -> None:
     """Print what an import did and the first rows that it set aside."""
     show(report)
     if report.first_rejected:
-        show_frame(pd.DataFrame(report.first_rejected), title="The first records set aside")
-
-
-def shipped_notebooks() -> Path | None:
-    """Find the report notebooks that come with the package, in an installation or a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_notebooks", package.parent / "notebooks"):
-        if folder.is_dir():
-            return folder
-    return None
+        show_frame(pd.DataFrame(report.first_rejected), title=say("The first records set aside"))

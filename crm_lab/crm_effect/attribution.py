@@ -14,7 +14,7 @@ on how far counting without a control group is from the effect.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
 
@@ -24,9 +24,11 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.curve_results import CurveResult, scaled
+from crm_lab.crm_effect.economics_results import Economics
 from crm_lab.errors import DesignError
 from crm_lab.experiments.results import Money
 from crm_lab.gateway import Gateway, attribution, curves
+from crm_lab.language import message, say, word
 
 MAX_LOOKBACK_DAYS = 365
 MOST = 0.5
@@ -85,7 +87,7 @@ class Attribution(Result):
         Currency of every amount.
     """
 
-    title: ClassVar[str] = "Attributed and incremental"
+    title: ClassVar[str] = message("Attributed and incremental")
     plotter: ClassVar[str] = "crm_lab.plots.curve:plot_attribution"
 
     models: tuple[AttributedMoney, ...]
@@ -108,10 +110,11 @@ class Attribution(Result):
     def sentence(self) -> str:
         """Say what attribution claims and how much of it would have come anyway."""
         if not self.is_known:
-            return wording.NO_TOUCHES
+            return say(wording.NO_TOUCHES)
         first = self.models[0]
-        return wording.ATTRIBUTED.format(
-            model=first.model.capitalize(),
+        return say(
+            wording.ATTRIBUTED,
+            model=word(first.model).capitalize(),
             attributed=formats.money(first.same, self.currency),
             share=formats.percent(self._share(first.same)),
             difference=self.difference(),
@@ -121,14 +124,14 @@ class Attribution(Result):
         """Say how attributed and incremental money differ."""
         claimed, extra = self.models[0].same, self.incremental
         if not math.isfinite(extra.estimate):
-            return wording.DIFFERENCE_UNKNOWN.format(reason=self.reason)
+            return say(wording.DIFFERENCE_UNKNOWN, reason=self.reason)
         words = {"incremental": self._money(extra)}
         if not self.is_final:
-            return wording.DIFFERENCE_EARLY.format(**words)
+            return say(wording.DIFFERENCE_EARLY, **words)
         if extra.low > claimed:
-            return wording.DIFFERENCE_MORE.format(**words)
+            return say(wording.DIFFERENCE_MORE, **words)
         if extra.high >= claimed or claimed <= 0:
-            return wording.DIFFERENCE_OPEN.format(**words)
+            return say(wording.DIFFERENCE_OPEN, **words)
         anyway = claimed - max(extra.high, 0.0)
         part = anyway / claimed
         places = min(formats.decimals_for(extra.low, extra.high), 0)
@@ -137,10 +140,17 @@ class Attribution(Result):
             "part": formats.percent(part, decimals=0),
         }
         if extra.low <= 0:
-            return wording.DIFFERENCE_NONE.format(**words)
+            return say(wording.DIFFERENCE_NONE, **words)
         if part > MOST:
-            return wording.DIFFERENCE_MOST.format(**words)
-        return wording.DIFFERENCE_ANYWAY.format(**words)
+            return say(wording.DIFFERENCE_MOST, **words)
+        return say(wording.DIFFERENCE_ANYWAY, **words)
+
+    def beside(self, money: Economics) -> Economics:
+        """Give the money with what attribution claims beside it, for the top of a page."""
+        if not self.is_known:
+            return money
+        claimed = self.models[0].same
+        return replace(money, attributed=claimed, attributed_note=self.difference())
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per way of counting: money and share of the company, same customers."""
@@ -175,7 +185,7 @@ class Attribution(Result):
         rows = []
         extra = self.incremental
         if math.isfinite(extra.estimate):
-            rows.append((wording.INCREMENTAL, self._money(extra), self._shares(extra)))
+            rows.append((say(wording.INCREMENTAL), self._money(extra), self._shares(extra)))
         if self.is_known:
             rows += [
                 (
@@ -189,11 +199,15 @@ class Attribution(Result):
 
     def formulas_frame(self) -> pd.DataFrame:
         """Give the formula of every way of counting, and what it gives for all customers."""
-        first = (wording.INCREMENTAL, f"{wording.INCREMENTAL_FORMULA} ({self.label})", "")
+        first = (
+            say(wording.INCREMENTAL),
+            f"{say(wording.INCREMENTAL_FORMULA)} ({word(self.label)})",
+            "",
+        )
         rows = [
             (
                 item.model,
-                wording.MODEL_FORMULAS[item.model].format(days=self.lookback_days),
+                say(wording.MODEL_FORMULAS[item.model], days=self.lookback_days),
                 formats.money(item.every, self.currency),
             )
             for item in self.models
@@ -207,7 +221,10 @@ class Attribution(Result):
         for model in attribution.MODELS:
             frame[model] = [formats.number(value) for value in frame[model]]
         first, *_ = attribution.MODELS
-        names = {"is_crm": "CRM", first: f"{first}, {self.currency}"}
+        heading = say(
+            "{model}, {currency}", model=word(first), currency=formats.currency_name(self.currency)
+        )
+        names = {"is_crm": "CRM", first: heading}
         return frame.rename(columns=names)
 
     def trend_frame(self) -> pd.DataFrame:
@@ -217,11 +234,11 @@ class Attribution(Result):
             share = (row["incremental"], row["low"], row["high"])
             line = {
                 "week": row["week"],
-                "until": f"{row['until']:%Y-%m-%d}",
+                "until": formats.day(row["until"]),
                 "company's revenue": formats.money(row["company"], self.currency),
                 "incremental": formats.percent_interval(*share).removeprefix("+")
                 if all(map(math.isfinite, share))
-                else formats.CANNOT_TELL,
+                else say(formats.CANNOT_TELL),
             }
             if self.is_known:
                 line["last touch"] = formats.percent(row["last_touch"])
@@ -234,7 +251,7 @@ class Attribution(Result):
     def _shares(self, money: Money) -> str:
         ends = (self._share(money.estimate), self._share(money.low), self._share(money.high))
         if not all(map(math.isfinite, ends)):
-            return formats.CANNOT_TELL
+            return say(formats.CANNOT_TELL)
         return formats.percent_interval(*ends).removeprefix("+")
 
     def _money(self, money: Money) -> str:
@@ -268,7 +285,8 @@ def attribute(
     """
     if not 1 <= lookback_days <= MAX_LOOKBACK_DAYS:
         raise DesignError(
-            f"a look-back of {lookback_days} days", expected=f"1 to {MAX_LOOKBACK_DAYS} days"
+            say("a look-back of {days} days", days=lookback_days),
+            expected=say("1 to {most} days", most=MAX_LOOKBACK_DAYS),
         )
     starts_at = curve.epoch.opened_at
     window = {"starts_at": starts_at, "ends_at": starts_at + timedelta(weeks=curve.weeks)}

@@ -40,6 +40,7 @@ from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.lights import GOOD_POWER, contamination_light, light, ratio_light
 from crm_lab.experiments.results import Light
 from crm_lab.gateway import Gateway, Reader, audits, curves
+from crm_lab.language import say, say_many
 from crm_lab.stats import Comparison, DetectableEffect, sample_ratio_test
 
 DAYS_PER_WEEK = 7
@@ -231,7 +232,9 @@ def curve(
     )
     is_chosen = epoch.draw == "upload"
     lights = (
-        light("sample_ratio", "unsure", wording.LIGHT_CHOSEN) if is_chosen else ratio_light(ratio),
+        light("sample_ratio", "unsure", say(wording.LIGHT_CHOSEN))
+        if is_chosen
+        else ratio_light(ratio),
         _balance_light(values, pre_weeks),
         contamination_light(values.customers(CONTROL), touched),
         _power_light(detectable),
@@ -288,18 +291,18 @@ def read_margin(
     if orders and orders == with_cost:
         return Margin(
             source="cost of goods",
-            note=wording.MARGIN_FROM_COST,
+            note=say(wording.MARGIN_FROM_COST),
             expression=curves.margin_from_cost(),
         )
     if margin_share is not None:
         return Margin(
             source="margin share",
-            note=wording.MARGIN_FROM_SHARE.format(share=formats.percent(margin_share)),
+            note=say(wording.MARGIN_FROM_SHARE, share=formats.percent(margin_share)),
             expression=curves.margin_from_share(margin_share),
         )
-    note = wording.MARGIN_UNKNOWN
+    note = say(wording.MARGIN_UNKNOWN)
     if with_cost:
-        note = wording.MARGIN_GAPS.format(known=formats.percent(with_cost / orders))
+        note = say(wording.MARGIN_GAPS, known=formats.percent(with_cost / orders))
     return Margin(source="not known", note=note, expression="")
 
 
@@ -358,28 +361,31 @@ def _balance_light(values: UnitValues, pre_weeks: int) -> Light:
     is_control = (values.frame["variant"] == CONTROL).to_numpy()
     held, others = before[is_control], before[~is_control]
     if not pre_weeks or min(held.size, others.size) < 2:
-        return light("balance", "unsure", wording.BALANCE_UNKNOWN)
+        return light("balance", "unsure", say(wording.BALANCE_UNKNOWN))
     spread = math.sqrt((held.var(ddof=1) + others.var(ddof=1)) / 2)
     if not spread > 0:
-        return light("balance", "unsure", wording.BALANCE_UNKNOWN)
+        return light("balance", "unsure", say(wording.BALANCE_UNKNOWN))
     worst = abs(float(held.mean() - others.mean())) / spread
     return light(
         "balance",
         "good" if worst <= BALANCE_LIMIT else "unsure",
-        wording.BALANCE.format(
-            worst=formats.number(worst, decimals=2), limit=formats.number(BALANCE_LIMIT, decimals=1)
+        say(
+            wording.BALANCE,
+            worst=formats.number(worst, decimals=2),
+            limit=formats.number(BALANCE_LIMIT, decimals=1),
         ),
     )
 
 
 def _power_light(detectable: DetectableEffect) -> Light:
     if not math.isfinite(detectable.relative):
-        detail = wording.POWER_UNKNOWN.format(reason=detectable.reason)
+        detail = say(wording.POWER_UNKNOWN, reason=detectable.reason)
         return light("power", "unsure", detail)
     return light(
         "power",
         "good" if detectable.relative <= GOOD_POWER else "unsure",
-        wording.POWER.format(
+        say(
+            wording.POWER,
             detectable=formats.percent(detectable.relative, decimals=0, signed=True),
             power=formats.percent(detectable.power, decimals=0),
         ),
@@ -391,15 +397,15 @@ def _rule_light(
 ) -> Light:
     name = "plan_followed"
     if epoch.draw == "upload":
-        return light(name, "unsure", wording.LIGHT_CHOSEN)
+        return light(name, "unsure", say(wording.LIGHT_CHOSEN))
     changed = _changed(epoch, file_spec)
     if changed:
         what = formats.listing(changed)
-        return light(name, "unsure", wording.LIGHT_RULE_CHANGED.format(what=what))
+        return light(name, "unsure", say(wording.LIGHT_RULE_CHANGED, what=what))
     if counted < planned:
-        detail = wording.LIGHT_RULE_OPEN.format(weeks=counted, planned=planned)
+        detail = say(wording.LIGHT_RULE_OPEN, weeks=counted, planned=planned)
         return light(name, "unsure", detail)
-    return light(name, "good", wording.LIGHT_RULE_GOOD.format(planned=planned))
+    return light(name, "good", say(wording.LIGHT_RULE_GOOD, planned=planned))
 
 
 def _changed(epoch: Epoch, file_spec: ControlGroupSpec | None) -> list[str]:
@@ -417,12 +423,19 @@ def _changed(epoch: Epoch, file_spec: ControlGroupSpec | None) -> list[str]:
 
 def _check(weeks: int | None, pre_weeks: int, margin_share: float | None) -> None:
     if weeks is not None and not 1 <= weeks <= MAX_WEEKS:
-        raise DesignError(f"{weeks} weeks", expected=f"1 to {MAX_WEEKS}")
+        raise DesignError(
+            say_many("{count} weeks", "{count} weeks", weeks),
+            expected=say("{low} to {high}", low=1, high=MAX_WEEKS),
+        )
     if not 0 <= pre_weeks <= MAX_WEEKS:
-        raise DesignError(f"{pre_weeks} weeks before the draw", expected=f"0 to {MAX_WEEKS}")
+        raise DesignError(
+            say("{weeks} weeks before the draw", weeks=pre_weeks),
+            expected=say("{low} to {high}", low=0, high=MAX_WEEKS),
+        )
     if margin_share is not None and not 0 < margin_share <= 1:
         raise DesignError(
-            f"a margin share of {margin_share}", expected="a share above 0, at most 1"
+            say("a margin share of {share}", share=margin_share),
+            expected=say("a share above 0, at most 1"),
         )
 
 

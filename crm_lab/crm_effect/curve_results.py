@@ -15,6 +15,8 @@ from crm_lab.cards import Result
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.experiments.epochs import Epoch
 from crm_lab.experiments.results import Light, Money
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import message, say, word
 from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
 CurveVerdict = Literal["gain", "loss", "not yet", "cannot conclude"]
@@ -117,7 +119,7 @@ class CurveResult(Result):
         Label of the data, digest of the ledger's last entry, currency of every amount.
     """
 
-    title: ClassVar[str] = "CRM against the control group"
+    title: ClassVar[str] = message("CRM against the control group")
     plotter: ClassVar[str] = "crm_lab.plots.curve:plot_cumulative"
 
     verdict: CurveVerdict
@@ -177,14 +179,14 @@ class CurveResult(Result):
 
     def sentence(self) -> str:
         """Say the verdict, the gain per customer and in all, and whether it is stable."""
-        parts = [f"{wording.VERDICTS[self.verdict]}."]
-        red = [light.name.lower() for light in self.lights if light.tone == "bad"]
+        parts = [say("{verdict}.", verdict=say(wording.VERDICTS[self.verdict]))]
+        red = [word(light.name).lower() for light in self.lights if light.tone == "bad"]
         if red:
-            parts.append(wording.BROKEN.format(checks=", ".join(red)))
+            parts.append(say(wording.BROKEN, checks=", ".join(red)))
         parts.append(self.clause())
         parts.append(self.stable_sentence())
         if self.label == wording.OBSERVATIONAL:
-            parts.append(wording.CHOSEN.format(label=self.label))
+            parts.append(say(wording.CHOSEN, label=word(self.label)))
         return " ".join(parts)
 
     def clause(self) -> str:
@@ -192,15 +194,16 @@ class CurveResult(Result):
         effect = self.decisive.absolute
         words = {
             "weeks": self.weeks,
+            "span": wording.over_weeks(self.weeks),
             "planned": self.planned_weeks,
-            "start": f"{self.starts_on:%Y-%m-%d}",
-            "until": f"{self.known_until:%Y-%m-%d}",
-            "end": f"{self.decided_after:%Y-%m-%d}",
+            "start": formats.day(self.starts_on),
+            "until": formats.day(self.known_until),
+            "end": formats.day(self.decided_after),
         }
         if not self.revenue:
-            return wording.NO_WEEK.format(**words)
+            return say(wording.NO_WEEK, **words)
         if not effect.is_known:
-            return wording.NO_ESTIMATE.format(reason=effect.reason)
+            return say(wording.NO_ESTIMATE, reason=effect.reason)
         relative, total = self.decisive.relative, self.total
         words |= {
             "effect": formats.money_interval(
@@ -208,50 +211,52 @@ class CurveResult(Result):
             ),
             "relative": formats.percent_interval(relative.estimate, relative.low, relative.high)
             if relative.is_known
-            else f"relative change not known because {relative.reason}",
+            else say(wording.RELATIVE_UNKNOWN, reason=relative.reason),
             "total": formats.money_interval(total.estimate, total.low, total.high, self.currency),
-            "controls": f"{self.controls:,}",
+            "controls": formats.number(self.controls),
             "detectable": formats.percent(self.detectable.relative, decimals=0, signed=True),
         }
         if len(self.revenue) < self.planned_weeks:
-            return wording.INTERIM.format(**words)
+            return say(wording.INTERIM, **words)
         if effect.low > 0:
-            return wording.GAIN.format(**words)
-        return (wording.LOSS if effect.high < 0 else wording.UNKNOWN).format(**words)
+            return say(wording.GAIN, **words)
+        return say(wording.LOSS if effect.high < 0 else wording.UNKNOWN, **words)
 
     def stable_sentence(self) -> str:
         """Say since when the gain is stable, or that it is not yet."""
         if self.is_broken:
-            return wording.STABLE_BROKEN
+            return say(wording.STABLE_BROKEN)
         rule = self.stability
         places = 0 if rule.minimum == round(rule.minimum) else 2
         minimum = formats.money(rule.minimum, self.currency, decimals=places)
         minimum = minimum if rule.minimum else "0"
         words = {"weeks": rule.weeks, "minimum": minimum}
         if rule.since is not None:
-            return wording.STABLE_SINCE.format(day=f"{rule.since:%Y-%m-%d}", **words)
-        held = wording.HELD.format(count=rule.held, looks=rule.looks)
-        return wording.STABLE_NOT_YET.format(
-            held=held if rule.looks else wording.HELD_NONE, **words
+            return say(wording.STABLE_SINCE, day=formats.day(rule.since), **words)
+        held = say(wording.HELD, count=rule.held, looks=rule.looks)
+        return say(
+            wording.STABLE_NOT_YET, held=held if rule.looks else say(wording.HELD_NONE), **words
         )
 
     def look_note(self) -> str:
         """Say what each interval is for, and when it is decided."""
-        return wording.SINGLE_LOOK.format(
-            alpha=formats.percent(self.alpha, decimals=0), planned=self.planned_weeks
+        return say(
+            wording.SINGLE_LOOK,
+            alpha=formats.percent(self.alpha, decimals=0),
+            planned=self.planned_weeks,
         )
 
     def next_look(self) -> str:
         """Say when it is to be decided."""
         is_due = self.weeks >= self.planned_weeks
         template = wording.NEXT_NOW if is_due else wording.NEXT_LOOK
-        return template.format(end=f"{self.decided_after:%Y-%m-%d}")
+        return say(template, end=formats.day(self.decided_after))
 
     def discount_text(self) -> str:
         """Give the discount that a treated customer got more than a control, with its interval."""
         effect = self.discount
         if not effect.is_known:
-            return wording.NO_DISCOUNTS
+            return say(wording.NO_DISCOUNTS)
         return formats.money_interval(effect.estimate, effect.low, effect.high, self.currency)
 
     def to_frame(self) -> pd.DataFrame:
@@ -286,8 +291,8 @@ class CurveResult(Result):
                 },
                 {
                     "what": "customers",
-                    "outside the control group": f"{self.treated:,}",
-                    "control group": f"{self.controls:,}",
+                    "outside the control group": formats.number(self.treated),
+                    "control group": formats.number(self.controls),
                 },
             ]
         )
@@ -299,6 +304,22 @@ class CurveResult(Result):
             return ""
         return formats.money_interval(effect.estimate, effect.low, effect.high, self.currency)
 
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the gain in revenue per customer."""
+        effect = self.decisive.absolute
+        if not effect.is_known:
+            return ()
+        return (
+            HeadlineNumber(
+                label=say(wording.ROW_GAIN),
+                estimate=effect.estimate,
+                low=effect.low,
+                high=effect.high,
+                kind="money",
+                unit=self.currency,
+            ),
+        )
+
     def weeks_frame(self) -> pd.DataFrame:
         """Give every week as people read it: this week alone, and since the draw."""
         margins: Mapping[int, CurvePoint] = {point.week: point for point in self.margin}
@@ -306,8 +327,10 @@ class CurveResult(Result):
         for point in self.revenue:
             row: dict[str, object] = {
                 "week": point.week,
-                "until": f"{point.last_day:%Y-%m-%d}",
-                f"this week, {self.currency}": _interval(point.weekly),
+                "until": formats.day(point.last_day),
+                say(
+                    "this week, {currency}", currency=formats.currency_name(self.currency)
+                ): _interval(point.weekly),
                 "since the draw": _interval(point.cumulative),
             }
             if point.week in margins:
@@ -327,7 +350,7 @@ class CurveResult(Result):
     def _level(self, effect: Effect, arm: Literal["treatment", "control"]) -> str:
         value = effect.treatment_value if arm == "treatment" else effect.control_value
         if not np.isfinite(value):
-            return formats.CANNOT_TELL
+            return say(formats.CANNOT_TELL)
         places = min(max(formats.decimals_for(effect.low, effect.high), 0), 2)
         return formats.money(value, self.currency, decimals=places)
 

@@ -17,6 +17,7 @@ from crm_lab.crm_effect.curve_results import CurvePoint
 from crm_lab.experiments.assignment import TREATABLE
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.outlook import detectable_mean
+from crm_lab.language import say
 from crm_lab.stats import Comparison, DetectableEffect, Effect, compare_means, cuped
 from crm_lab.stats.effects import EffectName, unknown_effect
 
@@ -105,7 +106,7 @@ class UnitValues:
         def effect(name: EffectName) -> Effect:
             return unknown_effect(
                 name,
-                reason=wording.NO_WEEK_REASON,
+                reason=say(wording.NO_WEEK_REASON),
                 method="none",
                 alpha=alpha,
                 n_treatment=self.units(TREATABLE),

@@ -29,6 +29,7 @@ from crm_lab.experiments.enrolment import registered_plan
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.results import Money
 from crm_lab.gateway import Gateway, curves
+from crm_lab.language import say
 
 COUNTED_KINDS = ("message", "points", "gift", "creative", "labour")
 """Kinds of cost entries that are costs of CRM; discounts only where revenue is before them."""
@@ -64,7 +65,9 @@ def economics(
         The goal is not above 0.
     """
     if goal is not None and not goal > 0:
-        raise DesignError(f"a goal of {goal}", expected="an amount above 0, or none")
+        raise DesignError(
+            say("a goal of {goal}", goal=goal), expected=say("an amount above 0, or none")
+        )
     starts_at = curve.epoch.opened_at
     ends_at = starts_at + timedelta(weeks=curve.weeks)
     population = curves.first_drawn(curve.epoch.scope, opened_at=starts_at)

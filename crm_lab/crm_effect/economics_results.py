@@ -14,6 +14,8 @@ from crm_lab.cards import Result
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.curve_results import CurveVerdict
 from crm_lab.experiments.results import Money
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import message, say, using_language, word
 
 DAYS_PER_YEAR = 365.25
 
@@ -94,9 +96,13 @@ class Economics(Result):
         More revenue a year that the sales plan asks for.
     currency : str
         Currency of every amount.
+    attributed : float
+        What attribution gives CRM of the same customers and weeks; NaN where it was not computed.
+    attributed_note : str
+        How that differs from what the control group shows, in one sentence.
     """
 
-    title: ClassVar[str] = "What CRM brings"
+    title: ClassVar[str] = message("What CRM brings")
     plotter: ClassVar[str] = "crm_lab.plots.curve:plot_money"
 
     verdict: str
@@ -127,6 +133,8 @@ class Economics(Result):
     detectable: float
     goal: float | None
     currency: str
+    attributed: float = math.nan
+    attributed_note: str = ""
 
     @property
     def outlay(self) -> float:
@@ -155,43 +163,89 @@ class Economics(Result):
             return ""
         return f"{name}: {self._money(money)}"
 
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the one number, the same per customer, and attributed money beside it."""
+        name, money = self._headline()
+        if self.broken or not math.isfinite(money.estimate):
+            return ()
+        each = times(self.revenue, 1 / self.treated)
+        found = [(name, money), (say(wording.ROW_GAIN), each)]
+        numbers = [
+            HeadlineNumber(
+                label=label,
+                estimate=amount.estimate,
+                low=amount.low,
+                high=amount.high,
+                kind="money",
+                unit=self.currency,
+            )
+            for label, amount in found
+        ]
+        if math.isfinite(self.attributed):
+            numbers.append(
+                HeadlineNumber(
+                    label=say(wording.ROW_ATTRIBUTED),
+                    estimate=self.attributed,
+                    kind="money",
+                    unit=self.currency,
+                    note=self.attributed_note,
+                )
+            )
+        return tuple(numbers)
+
+    def subtitle(self) -> str:
+        """Say who was compared, and over which days."""
+        return say(
+            wording.SUBTITLE,
+            treated=formats.number(self.treated),
+            controls=formats.number(self.controls),
+            start=formats.day(self.starts_on),
+            end=formats.day(self.ends_on),
+        )
+
     def sentence(self) -> str:
         """Say whether it pays, what it brought, what it cost, and what is not known."""
+        verdict = say("{verdict}.", verdict=say(self.verdict))
         if self.broken:
-            checks = ", ".join(self.broken)
-            return f"{self.verdict}. {wording.MONEY_BROKEN.format(checks=checks)}"
+            checks = ", ".join(word(name).lower() for name in self.broken)
+            return f"{verdict} {say(wording.MONEY_BROKEN, checks=checks)}"
         if not math.isfinite(self.revenue.estimate):
-            return f"{self.verdict}. {self._no_estimate()}"
-        parts = [f"{self.verdict}.", self._gain()]
+            return f"{verdict} {self._no_estimate()}"
+        parts = [verdict, self._gain()]
         if self.net is not None:
             parts.append(
-                wording.NET_LEFT.format(
+                say(
+                    wording.NET_LEFT,
                     outlay=formats.money(self.outlay, self.currency),
                     holdout=self._money(self.holdout, signed=False),
                     net=self._money(self.net),
                 )
             )
         if self.margin is None:
-            parts.append(wording.NO_MARGIN.format(note=self.margin_note))
+            parts.append(say(wording.NO_MARGIN, note=self.margin_note))
         if not self.has_costs:
-            parts.append(wording.NO_COSTS)
+            parts.append(say(wording.NO_COSTS))
         if self.uncosted_messages and self.net is not None:
-            parts.append(wording.NET_PARTIAL.format(messages=f"{self.uncosted_messages:,}"))
+            parts.append(say(wording.NET_PARTIAL, messages=formats.number(self.uncosted_messages)))
         return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per amount: name, estimate, ends, formula."""
+        with using_language("en"):
+            amounts = self._amounts()
         return pd.DataFrame(
             [
                 {"what": what, "estimate": m.estimate, "low": m.low, "high": m.high, "how": how}
-                for what, m, how in self._amounts()
+                for what, m, how in amounts
             ]
         )
 
     def card_frame(self) -> pd.DataFrame:
         """Give the short table of the card: amounts with their intervals."""
-        evidence = wording.EVIDENCE.format(label=self.label, controls=f"{self.controls:,}")
-        last = pd.DataFrame([{"what": wording.ROW_EVIDENCE, "amount": evidence}])
+        evidence = say(
+            wording.EVIDENCE, label=word(self.label), controls=formats.number(self.controls)
+        )
+        last = pd.DataFrame([{"what": say(wording.ROW_EVIDENCE), "amount": evidence}])
         return pd.concat([self.money_frame()[["what", "amount"]], last], ignore_index=True)
 
     def money_frame(self) -> pd.DataFrame:
@@ -207,9 +261,9 @@ class Economics(Result):
         return pd.DataFrame(
             [
                 {
-                    "cost": wording.KIND_LABELS[line.kind],
+                    "cost": say(wording.KIND_LABELS[line.kind]),
                     "amount": formats.money(line.amount, self.currency),
-                    "why it is not taken off": line.note,
+                    "why it is not taken off": say(line.note),
                 }
                 for line in self.costs
                 if not line.is_counted
@@ -220,16 +274,17 @@ class Economics(Result):
     def projection_sentence(self) -> str:
         """Say what it is a year for the company, or why nothing is projected."""
         if not self.is_projected:
-            return wording.NO_PROJECTION["cannot conclude" if self.broken else self.effect]
+            return say(wording.NO_PROJECTION["cannot conclude" if self.broken else self.effect])
         net = ""
         if self.net is not None:
             is_clear = self.net.low > 0 or self.net.high < 0
             net = (
-                wording.PROJECTION_NET.format(net=self._money(self._yearly(self.net)))
+                say(wording.PROJECTION_NET, net=self._money(self._yearly(self.net)))
                 if is_clear
-                else wording.PROJECTION_NET_OPEN
+                else say(wording.PROJECTION_NET_OPEN)
             )
-        return wording.PROJECTION.format(
+        return say(
+            wording.PROJECTION,
             weeks=self.weeks,
             revenue=self._money(self._yearly(self.revenue)),
             share=self._percent(self.share),
@@ -239,7 +294,7 @@ class Economics(Result):
     def base_sentence(self) -> str:
         """Say how much of the company's revenue CRM can move at all."""
         known = self.known_revenue / self.company_revenue if self.company_revenue > 0 else math.nan
-        return wording.BASE_NOTE.format(share=formats.percent(known))
+        return say(wording.BASE_NOTE, share=formats.percent(known))
 
     def goal_sentence(self) -> str:
         """Say whether the sales plan can be met from customers who are known; empty without one."""
@@ -247,16 +302,17 @@ class Economics(Result):
             return ""
         goal = formats.money(self.goal, self.currency)
         if not self.is_projected:
-            return wording.GOAL_OPEN.format(goal=goal)
+            return say(wording.GOAL_OPEN, goal=goal)
         yearly = self._yearly(self.revenue)
         if self.goal <= yearly.high:
-            return wording.GOAL_WITHIN.format(goal=goal, revenue=self._money(yearly))
+            return say(wording.GOAL_WITHIN, goal=goal, revenue=self._money(yearly))
         places = min(formats.decimals_for(yearly.low, yearly.high), 0)
-        return wording.GOAL_BEYOND.format(
+        return say(
+            wording.GOAL_BEYOND,
             goal=goal,
             most=formats.money(yearly.high, self.currency, decimals=places),
             rest=formats.money(self.goal - yearly.high, self.currency, decimals=places),
-            channels=formats.listing(wording.ACQUISITION_CHANNELS),
+            channels=formats.listing(say(name) for name in wording.ACQUISITION_CHANNELS),
         )
 
     def _headline(self) -> tuple[str, Money]:
@@ -266,8 +322,13 @@ class Economics(Result):
             name, money = wording.ROW_NET_PARTIAL if partial else wording.ROW_NET, self.net
         elif self.margin is not None:
             name, money = wording.ROW_MARGIN, self.margin
-        so_far = wording.SO_FAR if self.weeks < self.planned_weeks else ""
-        said = wording.IN_WEEKS.format(name=name.capitalize(), weeks=self.weeks, so_far=so_far)
+        so_far = say(wording.SO_FAR) if self.weeks < self.planned_weeks else ""
+        said = say(
+            wording.IN_WEEKS,
+            name=say(name).capitalize(),
+            span=wording.in_weeks(self.weeks),
+            so_far=so_far,
+        )
         return said, money
 
     def _gain(self) -> str:
@@ -275,88 +336,88 @@ class Economics(Result):
         money = self.margin or self.revenue
         words = {
             "weeks": self.weeks,
-            "treated": f"{self.treated:,}",
+            "span": wording.over_weeks(self.weeks),
+            "treated": formats.number(self.treated),
             "total": self._money(money),
-            "metric": metric,
             "planned": self.planned_weeks,
-            "controls": f"{self.controls:,}",
+            "controls": formats.number(self.controls),
             "detectable": formats.percent(self.detectable, decimals=0, signed=True),
-            "end": f"{self.decided_after:%Y-%m-%d}",
+            "end": formats.day(self.decided_after),
         }
-        template = wording.MONEY_UNSURE
+        template = wording.MONEY_UNSURE[metric]
         if money.low > 0:
-            template = wording.MONEY_GAIN
+            template = wording.MONEY_GAIN[metric]
         elif money.high < 0:
-            template = wording.MONEY_LOSS
-        said = template.format(**words)
+            template = wording.MONEY_LOSS[metric]
+        said = say(template, **words)
         if self.weeks >= self.planned_weeks:
             return said
-        return wording.MONEY_INTERIM.format(**words) + said[:1].lower() + said[1:]
+        return say(wording.MONEY_INTERIM, **words) + said[:1].lower() + said[1:]
 
     def _no_estimate(self) -> str:
-        return wording.NO_ESTIMATE.format(reason=self.reason)
+        return say(wording.NO_ESTIMATE, reason=self.reason)
 
     def _amounts(self) -> list[tuple[str, Money, str]]:
         """Name, amount and formula of every line; NaN where it is not known."""
-        treated, controls = f"{self.treated:,}", f"{self.controls:,}"
+        treated, controls = formats.number(self.treated), formats.number(self.controls)
         nothing = Money(estimate=math.nan, low=math.nan, high=math.nan)
         each = times(self.revenue, 1 / self.treated if self.treated else math.nan)
         rows = [
-            (wording.ROW_EACH, each, wording.FORMULA_EACH),
-            (wording.ROW_REVENUE, self.revenue, wording.FORMULA_REVENUE.format(treated=treated)),
+            (say(wording.ROW_EACH), each, say(wording.FORMULA_EACH)),
+            (say(wording.ROW_REVENUE), self.revenue, say(wording.FORMULA_REVENUE, treated=treated)),
             (
-                wording.ROW_MARGIN,
+                say(wording.ROW_MARGIN),
                 self.margin or nothing,
-                wording.FORMULA_MARGIN.format(treated=treated, note=self.margin_note),
+                say(wording.FORMULA_MARGIN, treated=treated, note=self.margin_note),
             ),
         ]
-        dates = {"start": f"{self.starts_on:%Y-%m-%d}", "end": f"{self.ends_on:%Y-%m-%d}"}
+        dates = {"start": formats.day(self.starts_on), "end": formats.day(self.ends_on)}
         rows += [
             (
-                wording.ROW_COST.format(kind=wording.KIND_LABELS[line.kind]),
+                say(wording.ROW_COST, kind=say(wording.KIND_LABELS[line.kind])),
                 Money(estimate=line.amount, low=line.amount, high=line.amount),
-                wording.FORMULA_COST.format(source=line.source, **dates),
+                say(wording.FORMULA_COST, source=say(line.source), **dates),
             )
             for line in self.costs
             if line.is_counted
         ]
         if not self.has_costs:
-            rows.append((wording.ROW_NO_COST, nothing, wording.FORMULA_NO_COST))
+            rows.append((say(wording.ROW_NO_COST), nothing, say(wording.FORMULA_NO_COST)))
         return [
             *rows,
             (
-                wording.ROW_HOLDOUT,
+                say(wording.ROW_HOLDOUT),
                 self.holdout if self.margin is not None else nothing,
-                wording.FORMULA_HOLDOUT.format(controls=controls),
+                say(wording.FORMULA_HOLDOUT, controls=controls),
             ),
             (
-                wording.ROW_NET_PARTIAL if self.uncosted_messages else wording.ROW_NET,
+                say(wording.ROW_NET_PARTIAL if self.uncosted_messages else wording.ROW_NET),
                 self.net or nothing,
-                wording.FORMULA_NET,
+                say(wording.FORMULA_NET),
             ),
-            (wording.ROW_ROI, self.roi or nothing, wording.FORMULA_ROI),
-            (wording.ROW_SHARE, self.share, wording.FORMULA_SHARE),
+            (say(wording.ROW_ROI), self.roi or nothing, say(wording.FORMULA_ROI)),
+            (say(wording.ROW_SHARE), self.share, say(wording.FORMULA_SHARE)),
         ]
 
     def _shown(self, what: str, money: Money) -> str:
         if math.isnan(money.estimate):
             return self._why_unknown(what)
-        if what in (wording.ROW_ROI, wording.ROW_SHARE):
+        if what in (say(wording.ROW_ROI), say(wording.ROW_SHARE)):
             return self._percent(money)
         if money.low == money.high:
             return formats.money(money.estimate, self.currency)
-        return self._money(money, signed=what != wording.ROW_HOLDOUT)
+        return self._money(money, signed=what != say(wording.ROW_HOLDOUT))
 
     def _why_unknown(self, what: str) -> str:
-        if what == wording.ROW_SHARE and not self.company_revenue > 0:
-            return wording.UNKNOWN_SHARE
-        if what == wording.ROW_NO_COST:
-            return wording.UNKNOWN_COSTS
+        if what == say(wording.ROW_SHARE) and not self.company_revenue > 0:
+            return say(wording.UNKNOWN_SHARE)
+        if what == say(wording.ROW_NO_COST):
+            return say(wording.UNKNOWN_COSTS)
         if not math.isfinite(self.revenue.estimate):
             return self._no_estimate()
         if self.margin is None:
-            return wording.UNKNOWN_MARGIN
-        return wording.UNKNOWN_ROI if self.net is not None else wording.UNKNOWN_COSTS
+            return say(wording.UNKNOWN_MARGIN)
+        return say(wording.UNKNOWN_ROI) if self.net is not None else say(wording.UNKNOWN_COSTS)
 
     def _yearly(self, money: Money) -> Money:
         return times(money, self.per_year)

@@ -15,6 +15,7 @@ from crm_lab.customers import funnel_wording as wording
 from crm_lab.customers.arms import CONTROL, ArmShares, arm_rows, arm_shares
 from crm_lab.customers.funnel_wording import Basis
 from crm_lab.customers.rates import MIN_UNITS
+from crm_lab.language import say
 from crm_lab.stats import Comparison, compare_means
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.stats.net_shares import NetShare, net_share_interval
@@ -69,7 +70,7 @@ def arm_panel(
     """
     known = panel.assign(answered=panel["score"].notna())
     columns = {
-        name: words.format(days=active_days)
+        name: say(words, days=active_days)
         for name, words in wording.OUTCOMES.items()
         if (name != "is_lost" or with_states) and (name != "answered" or known["answered"].any())
     }
@@ -78,14 +79,14 @@ def arm_panel(
     result = arm_shares(
         counts,
         columns,
-        heading=wording.PANEL,
+        heading=say(wording.PANEL),
         experiment=experiment,
         arms=arms,
         starts_at=starts_at,
         ends_at=ends_at,
         known_until=known_until,
         alpha=alpha,
-        notes=(wording.CONTROL_NOT_MAILED, wording.PANEL_BASIS),
+        notes=(say(wording.CONTROL_NOT_MAILED), say(wording.PANEL_BASIS)),
         reason=reason,
     )
     if result.reason:
@@ -98,12 +99,15 @@ def arm_panel(
     scores, nets = _answers(known, "score", arms), {}
     for name, values in scores.items():
         nets[name] = _net(values, alpha)
-        texts[wording.NET_SCORE, name] = net_text(nets[name])
+        texts[say(wording.NET_SCORE), name] = net_text(nets[name])
     satisfied = _answers(known, "satisfaction", arms)
     for name, values in satisfied.items():
-        texts[wording.SATISFACTION, name] = _mean_text(values)
+        texts[say(wording.SATISFACTION), name] = _mean_text(values)
     signs = {name: 100 * _signs(values) for name, values in scores.items()}
-    for outcome, values_of in ((wording.NET_SCORE, signs), (wording.SATISFACTION, satisfied)):
+    for outcome, values_of in (
+        (say(wording.NET_SCORE), signs),
+        (say(wording.SATISFACTION), satisfied),
+    ):
         for arm in (name for name in arms if name in values_of):
             compared = compare(
                 values_of[arm], values_of[CONTROL], metric=outcome, arms=(arm, CONTROL)
@@ -121,10 +125,10 @@ def net_text(net: NetShare) -> str:
     '+30 (14 to 44)'
     """
     if not net.n:
-        return wording.NOBODY
+        return say(wording.NOBODY)
     ends = formats.interval(100 * net.low, 100 * net.high, decimals=0)
     if net.n < MIN_UNITS:
-        return wording.TOO_FEW_ANSWERS.format(n=net.n, ends=ends)
+        return say(wording.TOO_FEW_ANSWERS, n=net.n, ends=ends)
     return f"{formats.number(100 * net.estimate, signed=True)} ({ends})"
 
 
@@ -154,6 +158,6 @@ def _signs(scores: FloatArray) -> FloatArray:
 
 def _mean_text(values: FloatArray) -> str:
     if len(values) < MIN_UNITS:
-        return wording.FEW_ANSWERS.format(n=len(values)) if len(values) else wording.NOBODY
+        return say(wording.FEW_ANSWERS, n=len(values)) if len(values) else say(wording.NOBODY)
     mean = formats.number(float(values.mean()), decimals=2)
-    return wording.MEAN_OF.format(mean=mean, n=f"{len(values):,}")
+    return say(wording.MEAN_OF, mean=mean, n=formats.number(len(values)))

@@ -19,6 +19,7 @@ from crm_lab.cards import Result
 from crm_lab.customers import funnel_wording as wording
 from crm_lab.customers.funnel_wording import Basis
 from crm_lab.customers.rates import adjusted_words, basis_words, points_text, share_text
+from crm_lab.language import say, word
 from crm_lab.stats import (
     Comparison,
     adjust_p_values,
@@ -115,26 +116,26 @@ class ArmShares(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return self.heading
+        return say(self.heading)
 
     def sentence(self) -> str:
         """Say which arms differ from the control group, and in what."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         adjusted = adjusted_words(sum(math.isfinite(row.p_adjusted) for row in self.rows))
         found = [row for row in self.rows if row.differs]
         others = [row for row in self.rows if not row.differs]
         parts = [_row_words(row, wording.DIFFERS) for row in found]
         if not found:
-            parts.append(wording.NOTHING_DIFFERS.format(adjusted=adjusted))
+            parts.append(say(wording.NOTHING_DIFFERS, adjusted=adjusted))
             known = [row for row in others if row.comparison.absolute.is_known]
             if len(known) <= SAID_ROWS:
                 parts += [_row_words(row, wording.ROW) for row in known]
         elif others and len({row.outcome for row in self.rows}) == 1:
-            named = formats.listing(row.arm for row in others)
-            parts.append(wording.CANNOT_CONCLUDE.format(arms=named, adjusted=adjusted))
+            named = formats.listing(word(row.arm) for row in others)
+            parts.append(say(wording.CANNOT_CONCLUDE, arms=named, adjusted=adjusted))
         elif others:
-            parts.append(wording.NOTHING_ELSE.format(adjusted=adjusted))
+            parts.append(say(wording.NOTHING_ELSE, adjusted=adjusted))
         return " ".join([*parts, basis_words("randomised"), *self.notes])
 
     def number(self) -> str:
@@ -274,8 +275,9 @@ def no_arms(heading: str, *, reason: str) -> ArmShares:
 
 
 def _row_words(row: ArmRow, form: str) -> str:
-    return form.format(
-        arm=row.arm,
+    return say(
+        form,
+        arm=word(row.arm),
         outcome=row.outcome,
         treated=row.treated_text,
         control=row.control_text,
@@ -326,10 +328,10 @@ def _missing(
     variants: Collection[str], arms: Sequence[str], experiment: str, known_until: datetime | None
 ) -> str:
     if known_until is None:
-        return wording.NO_DEALS
+        return say(wording.NO_DEALS)
     if not set(arms) & set(variants):
-        return wording.NO_MEMBERS.format(name=experiment)
-    return "" if CONTROL in variants else wording.NO_CONTROL.format(name=experiment)
+        return say(wording.NO_MEMBERS, name=experiment)
+    return "" if CONTROL in variants else say(wording.NO_CONTROL, name=experiment)
 
 
 def _open_note(
@@ -338,4 +340,4 @@ def _open_note(
     if is_complete:
         return ()
     end, until = formats.day(ends_at), formats.day(known_until)
-    return (wording.WINDOW_OPEN.format(end=end, until=until),)
+    return (say(wording.WINDOW_OPEN, end=end, until=until),)

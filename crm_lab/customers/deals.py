@@ -20,6 +20,7 @@ from crm_lab.customers.rates import (
     left_out_words,
     share_text,
 )
+from crm_lab.language import say, word
 from crm_lab.stats import ProportionEstimate, proportion_interval
 
 
@@ -50,10 +51,13 @@ class DealKinds(Result):
     def sentence(self) -> str:
         """Say how many deals of each kind there are and how they ended."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         said = "; ".join(
-            f"{int(row['deals']):,} {row['kind']}, of them {int(row['won']):,} won,"
-            f" {int(row['lost']):,} lost, {int(row['open']):,} open"
+            say(
+                wording.DEALS_OF_KIND,
+                kind=_kind_text(row["kind"]),
+                **{name: formats.number(row[name]) for name in ("deals", "won", "lost", "open")},
+            )
             for _, row in self.deals.iterrows()
         )
         return f"{said[:1].upper()}{said[1:]}. {label('observational')}"
@@ -67,14 +71,14 @@ class DealKinds(Result):
         if self.reason:
             return pd.DataFrame()
         rates = {row.group: share_text(row.rate) for row in self.rates.rows}
-        shown = self.deals["kind"].map(lambda kind: rates.get(kind, wording.NOBODY))
+        shown = self.deals["kind"].map(lambda kind: rates.get(kind, say(wording.NOBODY)))
         return pd.DataFrame(
             {
-                "kind": self.deals["kind"],
+                "kind": self.deals["kind"].map(_kind_text),
                 self.rates.event: shown,
                 "deals": self.deals["deals"],
                 "won": self.deals["won"],
-                f"expected of the won ({self.currency})": self.deals["amount_won"].map(
+                say(wording.EXPECTED, currency=self.currency): self.deals["amount_won"].map(
                     formats.number
                 ),
             }
@@ -144,18 +148,20 @@ class Refusals(Result):
     def sentence(self) -> str:
         """Say which reasons make up most losses, and who comes back."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         total = sum(row.deals for row in self.rows)
         first = self.rows[0]
         few = next(place for place, row in enumerate(self.rows, 1) if row.cumulative >= 0.8)
-        most = (
-            f"the {few} most frequent of {len(self.rows)} reasons make up"
-            f" {formats.percent(self.rows[few - 1].cumulative, decimals=0)} of them"
+        most = say(
+            wording.LOST_MOST,
+            deals=formats.number(total),
+            reason=word(first.reason),
+            share=formats.percent(first.share, decimals=0),
+            few=few,
+            reasons=len(self.rows),
+            together=formats.percent(self.rows[few - 1].cumulative, decimals=0),
         )
-        return (
-            f"{total:,} deals lost, most often: {first.reason}"
-            f" ({formats.percent(first.share, decimals=0)}); {most}. {self.returned.sentence()}"
-        )
+        return f"{most} {self.returned.sentence()}"
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per reason."""
@@ -186,8 +192,8 @@ class Refusals(Result):
             [
                 {
                     "reason": row.reason,
-                    "deals lost": f"{row.deals:,} ({formats.percent(row.share, decimals=0)})",
-                    f"won again within {self.days} days": share_text(row.returned),
+                    "deals lost": _lost_text(row),
+                    say(wording.AGAIN_WITHIN, days=self.days): share_text(row.returned),
                     "what to do": _advice(row),
                 }
                 for row in self.rows
@@ -224,12 +230,16 @@ class AfterReactivation(Result):
     def sentence(self) -> str:
         """Say the share, who is too young, and the label."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         return " ".join(
             part
             for part in (
-                f"Of {self.rate.n:,} reactivated customers, {share_text(self.rate)} won a deal"
-                f" within {self.days} days.",
+                say(
+                    wording.RETURNED_WON,
+                    n=formats.number(self.rate.n),
+                    share=share_text(self.rate),
+                    days=self.days,
+                ),
                 left_out_words(self.left_out),
                 label("observational"),
             )
@@ -287,14 +297,14 @@ def deal_kinds(
     alpha : float
         Two-sided error level.
     """
-    reason = wording.NO_DEALS if until is None or deals.empty else ""
+    reason = say(wording.NO_DEALS) if until is None or deals.empty else ""
     return DealKinds(
         currency=currency,
         deals=deals,
         rates=_won_in_time(
             first_deals.rename(columns={"opened_at": "registered_at", "kind": "group"}),
             subject="kind of deal",
-            event=wording.WON_AFTER_OPENING.format(days=days),
+            event=say(wording.WON_AFTER_OPENING, days=days),
             unit=wording.CUSTOMERS_WITH_DEAL,
             young_words=wording.LEFT_YOUNG_DEAL,
             until=until,
@@ -336,7 +346,9 @@ def refusals(
     alpha : float
         Two-sided error level, of all comparisons of reasons together.
     """
-    reason = wording.NO_DEALS if until is None else (wording.NO_LOST if reasons.empty else "")
+    reason = (
+        say(wording.NO_DEALS) if until is None else (say(wording.NO_LOST) if reasons.empty else "")
+    )
     named = reasons.assign(
         code=reasons["code"].fillna(""), reason=reasons["reason"].fillna(wording.NO_REASON_GIVEN)
     ).sort_values("deals", ascending=False, kind="stable")
@@ -350,14 +362,14 @@ def refusals(
             columns={"lost_at": "registered_at"}
         ),
         subject="reason",
-        event=wording.WON_AGAIN.format(days=days),
+        event=say(wording.WON_AGAIN, days=days),
         unit=wording.CUSTOMERS_LOST,
         young_words=wording.LEFT_YOUNG_LOSS,
         until=until,
         days=days,
         alpha=alpha,
         reason=reason,
-        more_left_out={wording.LEFT_UNDATED_LOSS: len(returns) - len(dated)},
+        more_left_out={say(wording.LEFT_UNDATED_LOSS): len(returns) - len(dated)},
     )
     by_name = {row.group: row.rate for row in rates.rows}
     nobody = proportion_interval(0, 0, alpha=alpha)
@@ -409,11 +421,11 @@ def after_reactivation(
     )
     won = counted["won_at"] <= counted["registered_at"] + timedelta(days=days)
     if until is None:
-        reason = wording.NO_DEALS
+        reason = say(wording.NO_DEALS)
     elif frame.empty:
-        reason = wording.NO_STATES
+        reason = say(wording.NO_STATES)
     else:
-        reason = "" if len(counted) else wording.NO_PERIOD.format(days=days)
+        reason = "" if len(counted) else say(wording.NO_PERIOD, days=days)
     return AfterReactivation(
         days=days,
         rate=proportion_interval(int(won.sum()), len(counted), alpha=alpha),
@@ -423,8 +435,16 @@ def after_reactivation(
     )
 
 
+def _kind_text(kind: str) -> str:
+    return say(wording.KINDS.get(kind, kind))
+
+
+def _lost_text(row: Refusal) -> str:
+    return f"{formats.number(row.deals)} ({formats.percent(row.share, decimals=0)})"
+
+
 def _advice(row: Refusal) -> str:
-    not_back = wording.NOT_RECOVERABLE if row.recoverable is False else ""
+    not_back = say(wording.NOT_RECOVERABLE) if row.recoverable is False else ""
     return " ".join(part for part in (row.scenario, not_back) if part)
 
 

@@ -11,6 +11,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.customers import funnel_wording as wording
 from crm_lab.customers.rates import label, share_text
+from crm_lab.language import say, word
 from crm_lab.stats import ProportionEstimate, proportion_interval
 
 SHOWN_GROUPS = 6
@@ -57,10 +58,15 @@ class FormMix(Result):
     def sentence(self) -> str:
         """Say through which form most of each group came."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         firsts = {row.group: row for row in reversed(self.rows)}
         said = [
-            f"{group}: most through {firsts[group].form}, {share_text(firsts[group].share)}"
+            say(
+                wording.MOST_THROUGH,
+                group=word(group),
+                form=word(firsts[group].form),
+                share=share_text(firsts[group].share),
+            )
             for group in self.groups[:SHOWN_GROUPS]
         ]
         return f"{'; '.join(said)}. {label('observational')}"
@@ -88,7 +94,7 @@ class FormMix(Result):
         if self.reason:
             return pd.DataFrame()
         cells = {
-            (row.landing, row.form, row.group): f"{row.share.events:,}"
+            (row.landing, row.form, row.group): f"{formats.number(row.share.events)}"
             f" ({formats.percent(row.share.estimate, decimals=0)})"
             for row in self.rows
         }
@@ -149,5 +155,5 @@ def form_mix(
     return FormMix(
         groups=tuple(str(name) for name in sizes.index),
         rows=tuple(rows),
-        reason="" if len(registrations) else wording.NO_FORMS,
+        reason="" if len(registrations) else say(wording.NO_FORMS),
     )

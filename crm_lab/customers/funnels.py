@@ -14,16 +14,20 @@ from typing import ClassVar, Literal
 
 import pandas as pd
 
+from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.customers import funnel_wording as wording
 from crm_lab.customers.rates import (
     GroupRate,
     GroupRates,
+    counted_text,
     group_rates,
     label,
     left_out_words,
+    month_text,
     share_text,
 )
+from crm_lab.language import say, word
 from crm_lab.stats import ProportionEstimate, proportion_interval
 
 Dimension = Literal["form", "landing", "channel"]
@@ -55,14 +59,14 @@ class FunnelContents(Result):
     def sentence(self) -> str:
         """Say what is missing, or that nothing is."""
         if not self.missing:
-            return wording.ALL_THERE
-        return wording.MISSING.format(tables=", ".join(self.missing))
+            return say(wording.ALL_THERE)
+        return say(wording.MISSING, tables=", ".join(self.missing))
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per table: table, rows, what it gives."""
         return pd.DataFrame(
             [
-                {"table": table, "rows": self.rows.get(table, 0), "what it gives": gives}
+                {"table": table, "rows": self.rows.get(table, 0), "what it gives": say(gives)}
                 for table, gives in wording.NEEDS
             ]
         )
@@ -71,7 +75,7 @@ class FunnelContents(Result):
         """Give the tables that are missing, and what each would give."""
         return pd.DataFrame(
             [
-                {"missing table": table, "what it gives": gives}
+                {"missing table": table, "what it gives": say(gives)}
                 for table, gives in wording.NEEDS
                 if table in self.missing
             ]
@@ -125,13 +129,15 @@ class FunnelSteps(Result):
     def sentence(self) -> str:
         """Say how many made each step within the window."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         first, *later = self.steps
-        made = ", ".join(f"{step.step} {share_text(step.of_all)}" for step in later)
-        return (
-            f"Of {first.of_all.n:,} registered, within {self.days} days: {made}."
-            f" {left_out_words(self.left_out)} {label('observational')}"
-        ).replace("  ", " ")
+        said = say(
+            wording.STEPS_MADE,
+            n=formats.number(first.of_all.n),
+            days=self.days,
+            made=", ".join(f"{word(step.step)} {share_text(step.of_all)}" for step in later),
+        )
+        return _joined(said, left_out_words(self.left_out), label("observational"))
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per step: step, customers, share of registered and of the step before."""
@@ -160,7 +166,9 @@ class FunnelSteps(Result):
             [
                 {
                     "step": item.step,
-                    "of all registered": share_text(item.of_all) if place else wording.EVERYBODY,
+                    "of all registered": share_text(item.of_all)
+                    if place
+                    else word(wording.EVERYBODY),
                     "of the step before": share_text(item.of_previous) if place else "",
                     "customers": item.of_all.events,
                 }
@@ -202,12 +210,14 @@ class FirstWeek(Result):
     def sentence(self) -> str:
         """Say the share that closed, and who is too young to count."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
-        return (
-            f"Of {self.overall.n:,} registrations, {share_text(self.overall)}"
-            f" {wording.WON_WITHIN.format(days=self.days)} (7 x 24 hours a week)."
-            f" {left_out_words(self.left_out)} {label('observational')}"
-        ).replace("  ", " ")
+            return say(wording.CANNOT, reason=self.reason)
+        said = say(
+            wording.FIRST_DAYS,
+            n=formats.number(self.overall.n),
+            share=share_text(self.overall),
+            days=self.days,
+        )
+        return _joined(said, left_out_words(self.left_out), label("observational"))
 
     def number(self) -> str:
         """Give the share with its interval."""
@@ -235,9 +245,9 @@ class FirstWeek(Result):
         return pd.DataFrame(
             [
                 {
-                    "registered in": row.group,
+                    "registered in": month_text(row.group),
                     "share": share_text(row.rate),
-                    "won a deal": f"{row.rate.events:,} of {row.rate.n:,}",
+                    "won a deal": counted_text(row.rate),
                 }
                 for row in self.cohorts
             ]
@@ -281,7 +291,7 @@ def funnel_steps(
             )
         )
     if not reason and counted.empty:
-        reason = wording.NO_PERIOD.format(days=days)
+        reason = say(wording.NO_PERIOD, days=days)
     return FunnelSteps(days=days, steps=tuple(steps), left_out=left_out, until=until, reason=reason)
 
 
@@ -326,7 +336,7 @@ def first_week(
     )
     grouped = won.groupby(months).agg(["size", "sum"])
     if not reason and counted.empty:
-        reason = wording.NO_PERIOD.format(days=days)
+        reason = say(wording.NO_PERIOD, days=days)
     return FirstWeek(
         days=days,
         overall=proportion_interval(int(won.sum()), len(counted), alpha=alpha),
@@ -374,7 +384,7 @@ def conversion_by(
     return group_rates(
         counts,
         subject=by,
-        event=wording.WON_WITHIN.format(days=days),
+        event=say(wording.WON_WITHIN, days=days),
         unit=wording.REGISTRATIONS,
         alpha=alpha,
         until=until,
@@ -400,29 +410,33 @@ def channel_responses(
     alpha : float
         Two-sided error level.
     """
-    left_out = {wording.LEFT_YOUNG_MESSAGE.format(days=days): int(counts["too_young"].sum())}
+    left_out = {say(wording.LEFT_YOUNG_MESSAGE, days=days): int(counts["too_young"].sum())}
     events = (("clicked", wording.CLICKED_WITHIN), ("bought", wording.BOUGHT_WITHIN))
     clicks, purchases = (
         group_rates(
             counts.rename(columns={"channel": "group", "customers": "n", column: "events"}),
             subject="channel",
-            event=event.format(days=days),
+            event=say(event, days=days),
             unit=wording.CUSTOMERS,
             alpha=alpha,
             until=until,
             pair=(MESSENGER, EMAIL),
             left_out=left_out,
-            reason="" if len(counts) else wording.NO_SENDS,
+            reason="" if len(counts) else say(wording.NO_SENDS),
         )
         for column, event in events
     )
     return clicks, purchases
 
 
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
 def _reason(registrations: pd.DataFrame, until: datetime | None) -> str:
     if registrations.empty:
-        return wording.NO_FORMS
-    return wording.NO_DEALS if until is None else ""
+        return say(wording.NO_FORMS)
+    return say(wording.NO_DEALS) if until is None else ""
 
 
 def complete_windows(
@@ -454,7 +468,7 @@ def complete_windows(
         frame["won_at"] <= frame["registered_at"] + length
     )
     left_out = {
-        young_words.format(days=days): int((~old_enough).sum()),
-        wording.LEFT_UNDATED: int((old_enough & ~known).sum()),
+        say(young_words, days=days): int((~old_enough).sum()),
+        say(wording.LEFT_UNDATED): int((old_enough & ~known).sum()),
     }
     return frame[old_enough & known], left_out

@@ -11,6 +11,7 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say, word
 
 MIN_CUSTOMERS_CONTROL = 2_000
 MIN_DAYS_LTV = 180
@@ -71,7 +72,7 @@ class BaseOverview(Result):
         Label of the data.
     """
 
-    title: ClassVar[str] = "Customer base"
+    title: ClassVar[str] = message("Customer base")
     plotter: ClassVar[str] = "crm_lab.plots.overview:plot_months"
 
     company: str
@@ -100,13 +101,20 @@ class BaseOverview(Result):
 
     def sentence(self) -> str:
         """Say how many customers, orders and how much money of which period."""
-        reach = ", ".join(f"{count:,} by {name}" for name, count in self.reach.items()) or "nobody"
-        return (
-            f"{self.customers:,} customers, {self.orders:,} orders from"
-            f" {formats.day(self.first_order_at)} to {formats.day(self.last_order_at)}, revenue"
-            f" {formats.money(self.revenue, self.currency)}"
-            f" ({formats.percent(self.known_share)} with a known customer). May be contacted:"
-            f" {reach}."
+        reach = ", ".join(
+            say("{count} by {channel}", count=formats.number(count), channel=word(name))
+            for name, count in self.reach.items()
+        )
+        return say(
+            "{customers} customers, {orders} orders from {first} to {last}, revenue {revenue}"
+            " ({known} with a known customer). May be contacted: {reach}.",
+            customers=formats.number(self.customers),
+            orders=formats.number(self.orders),
+            first=formats.day(self.first_order_at),
+            last=formats.day(self.last_order_at),
+            revenue=formats.money(self.revenue, self.currency),
+            known=formats.percent(self.known_share),
+            reach=reach or say("nobody"),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -117,7 +125,7 @@ class BaseOverview(Result):
         """Give what the base can carry: analysis, ready, reason."""
         return pd.DataFrame(
             [
-                {"analysis": item.analysis, "ready": item.is_ready, "why": item.reason}
+                {"analysis": say(item.analysis), "ready": item.is_ready, "why": item.reason}
                 for item in self.readiness
             ],
             columns=["analysis", "ready", "why"],
@@ -134,8 +142,12 @@ class BaseOverview(Result):
                 "records": frame["rows_in"],
                 "loaded": frame["rows_loaded"],
                 "set aside": frame["rows_rejected"],
-                f"{self.currency} in the file": frame["amount_in"].astype(float),
-                f"{self.currency} loaded": frame["amount_loaded"].astype(float),
+                say("{currency} in the file", currency=self.currency): frame["amount_in"].astype(
+                    float
+                ),
+                say("{currency} loaded", currency=self.currency): frame["amount_loaded"].astype(
+                    float
+                ),
             }
         )
 
@@ -224,21 +236,35 @@ def _readiness(
     days = (last - first).days if first is not None and last is not None else 0
     return (
         Readiness(
-            analysis="control group of 5 %",
+            analysis=message("control group of 5 %"),
             is_ready=reachable >= MIN_CUSTOMERS_CONTROL,
-            reason=f"{reachable:,} customers may be contacted; below {MIN_CUSTOMERS_CONTROL:,} a"
-            " 5 % group sees only changes that no campaign brings",
+            reason=say(
+                "{reachable} customers may be contacted; below {least} a 5 % group sees only"
+                " changes that no campaign brings",
+                reachable=formats.number(reachable),
+                least=formats.number(MIN_CUSTOMERS_CONTROL),
+            ),
         ),
         Readiness(
-            analysis="lifetime value",
+            analysis=message("lifetime value"),
             is_ready=days >= MIN_DAYS_LTV and repeaters >= MIN_REPEATERS_LTV,
-            reason=f"{days:,} days of orders (at least {MIN_DAYS_LTV}), {repeaters:,} customers"
-            f" who came back (at least {MIN_REPEATERS_LTV})",
+            reason=say(
+                "{days} days of orders (at least {least_days}), {repeaters} customers who came"
+                " back (at least {least_repeaters})",
+                days=formats.number(days),
+                least_days=MIN_DAYS_LTV,
+                repeaters=formats.number(repeaters),
+                least_repeaters=MIN_REPEATERS_LTV,
+            ),
         ),
         Readiness(
-            analysis="margin instead of revenue",
+            analysis=message("margin instead of revenue"),
             is_ready=orders > 0 and with_cost == orders,
-            reason=f"cost is known for {with_cost:,} of {orders:,} orders",
+            reason=say(
+                "cost is known for {with_cost} of {orders} orders",
+                with_cost=formats.number(with_cost),
+                orders=formats.number(orders),
+            ),
         ),
     )
 

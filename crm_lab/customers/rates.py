@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 import pandas as pd
@@ -15,6 +15,7 @@ from crm_lab.cards import Result
 from crm_lab.customers import funnel_wording as wording
 from crm_lab.customers.funnel_wording import Basis
 from crm_lab.errors import DesignError
+from crm_lab.language import say, word
 from crm_lab.stats import Comparison, ProportionEstimate, compare_proportions, proportion_interval
 from crm_lab.stats.ranked_shares import rank_shares
 
@@ -93,14 +94,20 @@ class GroupRates(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return f"By {self.subject}: {self.event}"
+        return say(wording.BY_SUBJECT, subject=word(self.subject), event=self.event)
 
     def sentence(self) -> str:
         """Say the overall share, the best group only if it is certain, and on what basis."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         parts = [
-            f"Of {self.overall.n:,} {self.unit}, {share_text(self.overall)} {self.event}.",
+            say(
+                wording.OF_UNITS,
+                n=formats.number(self.overall.n),
+                unit=word(self.unit),
+                share=share_text(self.overall),
+                event=self.event,
+            ),
             *([self._pair_words()] if self.pair is not None else [self._best_words()]),
             left_out_words(self.left_out),
             basis_words(self.basis),
@@ -138,7 +145,7 @@ class GroupRates(Result):
                 {
                     self.subject: row.group,
                     "share": share_text(row.rate),
-                    self.unit: f"{row.rate.events:,} of {row.rate.n:,}",
+                    self.unit: counted_text(row.rate),
                 }
                 | ({} if self.pair else {"p (Holm)": _known_p(row.p_against_top)})
                 for row in self.rows
@@ -149,38 +156,42 @@ class GroupRates(Result):
         assert self.pair is not None
         effect, rates = self.pair.absolute, {row.group: row.rate for row in self.rows}
         first, second = self.pair.variant, self.pair.control
-        return wording.PAIR.format(
-            subject=self.subject,
-            first=first,
+        return say(
+            wording.PAIR,
+            subject=word(self.subject),
+            first=word(first),
             first_share=share_text(rates[first]),
-            second=second,
+            second=word(second),
             second_share=share_text(rates[second]),
             points=points_text(self.pair),
-            conclusion=wording.PAIR_DIFFERS if effect.is_significant else wording.PAIR_UNSURE,
+            conclusion=say(wording.PAIR_DIFFERS if effect.is_significant else wording.PAIR_UNSURE),
         )
 
     def _best_words(self) -> str:
         large = [row for row in self.rows if not row.is_thin]
-        thin = [row.group for row in self.rows if row.is_thin]
+        thin = [word(row.group) for row in self.rows if row.is_thin]
         if not large:
-            return wording.NO_GROUP.format(minimum=MIN_UNITS, unit=self.unit)
+            return say(wording.NO_GROUP, minimum=MIN_UNITS, unit=word(self.unit))
         if len(large) == 1:
-            said = wording.ONE_GROUP.format(minimum=MIN_UNITS)
+            said = say(wording.ONE_GROUP, minimum=MIN_UNITS)
         elif self.best:
-            said = wording.BEST.format(
-                top=self.best,
-                others=formats.listing((row.group for row in large[1:]), limit=_LISTED),
+            said = say(
+                wording.BEST,
+                top=word(self.best),
+                others=formats.listing((word(row.group) for row in large[1:]), limit=_LISTED),
                 adjusted=adjusted_words(self.comparisons),
             )
         else:
             alpha = self.overall.alpha
-            rivals = [row.group for row in large[1:] if not row.p_against_top <= alpha]
-            said = wording.NOT_BEST.format(
-                top=large[0].group, rivals=formats.listing(rivals, limit=_LISTED)
+            rivals = [word(row.group) for row in large[1:] if not row.p_against_top <= alpha]
+            said = say(
+                wording.NOT_BEST,
+                top=word(large[0].group),
+                rivals=formats.listing(rivals, limit=_LISTED),
             )
         if thin:
             groups = formats.listing(thin, limit=_LISTED)
-            said += " " + wording.THIN_GROUPS.format(minimum=MIN_UNITS, groups=groups)
+            said += " " + say(wording.THIN_GROUPS, minimum=MIN_UNITS, groups=groups)
         return said
 
 
@@ -233,7 +244,7 @@ def group_rates(
     ('', ['10.0 % (7.4 to 13.3 %)', 'too few to say: 2 of 3, between 21 and 94 %'])
     """
     if counts["group"].duplicated().any():
-        raise DesignError("a group stands there twice", expected="one row per group")
+        raise DesignError(say("a group stands there twice"), expected=say("one row per group"))
     triples = [
         (str(group), int(events), int(n))
         for group, events, n in zip(counts["group"], counts["events"], counts["n"], strict=True)
@@ -262,7 +273,7 @@ def group_rates(
         pair=_compared(triples, pair, event=event, alpha=alpha),
         left_out=dict(left_out or {}),
         until=until,
-        reason=reason or ("" if total else wording.NOBODY),
+        reason=reason or ("" if total else say(wording.NOBODY)),
     )
 
 
@@ -277,14 +288,15 @@ def share_text(rate: ProportionEstimate) -> str:
     'too few to say: 2 of 3, between 21 and 94 %'
     """
     if not rate.n:
-        return wording.NOBODY
+        return say(wording.NOBODY)
     low, high = 100 * rate.low, 100 * rate.high
     if rate.n < MIN_UNITS:
-        return wording.TOO_FEW.format(
-            events=f"{rate.events:,}",
-            n=f"{rate.n:,}",
+        return say(
+            wording.TOO_FEW,
+            events=formats.number(rate.events),
+            n=formats.number(rate.n),
             low=formats.number(low),
-            high=formats.number(high),
+            high=formats.percent(rate.high, decimals=0),
         )
     places = min(max(formats.decimals_for(low, high), 0), 3)
     ends = formats.interval(low, high, decimals=places, unit="%")
@@ -296,31 +308,46 @@ def points_text(comparison: Comparison) -> str:
     effect = comparison.absolute
     estimate, low, high = (100 * x for x in (effect.estimate, effect.low, effect.high))
     places = min(max(formats.decimals_for(low, high), 0), 3)
-    return (
-        f"{formats.number(estimate, decimals=places, signed=True)} points"
-        f" ({formats.interval(low, high, decimals=places)})"
+    return say(
+        wording.POINTS,
+        points=formats.number(estimate, decimals=places, signed=True),
+        interval=formats.interval(low, high, decimals=places),
     )
+
+
+def counted_text(rate: ProportionEstimate) -> str:
+    """Write how many of how many, without a share."""
+    return say(wording.COUNTED, events=formats.number(rate.events), n=formats.number(rate.n))
 
 
 def label(basis: Basis) -> str:
     """Say the label of a number, where nothing is compared."""
-    return f"{basis.capitalize()}."
+    return say(wording.BASIS_ALONE[basis])
 
 
 def basis_words(basis: Basis) -> str:
     """Say the label of a comparison and what it allows to conclude."""
-    return wording.BASIS_SHORT[basis]
+    return say(wording.BASIS_SHORT[basis])
 
 
 def left_out_words(left_out: Mapping[str, int]) -> str:
     """Say who is not counted and why; nothing where everybody is."""
-    said = [f"{count:,} {why}" for why, count in left_out.items() if count]
-    return f"Not counted: {'; '.join(said)}." if said else ""
+    said = [
+        say(wording.LEFT_OUT, count=formats.number(count), why=why)
+        for why, count in left_out.items()
+        if count
+    ]
+    return say(wording.NOT_COUNTED, groups="; ".join(said)) if said else ""
+
+
+def month_text(cohort: str) -> str:
+    """Write a month that is known as 2026-03."""
+    return formats.month(date.fromisoformat(f"{cohort}-01"))
 
 
 def adjusted_words(comparisons: int) -> str:
     """Say how many comparisons the p-values allow for; nothing for a single one."""
-    return wording.ADJUSTED.format(n=comparisons) if comparisons > 1 else ""
+    return say(wording.ADJUSTED, n=comparisons) if comparisons > 1 else ""
 
 
 def _known_p(value: float) -> str:

@@ -17,10 +17,13 @@ from crm_lab.customers.rates import (
     MIN_UNITS,
     adjusted_words,
     basis_words,
+    counted_text,
     label,
+    month_text,
     points_text,
     share_text,
 )
+from crm_lab.language import say, word
 from crm_lab.stats import (
     Comparison,
     ProportionEstimate,
@@ -93,7 +96,7 @@ class RetentionByArm(Result):
     def sentence(self) -> str:
         """Say in which weeks an arm differs from the control group."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
+            return say(wording.CANNOT, reason=self.reason)
         said = []
         for arm in self.arms:
             weeks = [
@@ -103,15 +106,16 @@ class RetentionByArm(Result):
             ]
             if weeks:
                 shown = formats.listing(weeks, limit=SAID_WEEKS)
-                said.append(f"{arm} in week {shown}")
+                said.append(say(wording.IN_WEEKS, arm=word(arm), weeks=shown))
         adjusted = adjusted_words(len(self.rows))
-        found = wording.WEEKS_DIFFER if said else wording.NO_WEEK_DIFFERS
         last = max(row.week for row in self.rows)
-        return (
-            f"{wording.WEEKS_KNOWN.format(last=last)}"
-            f" {found.format(adjusted=adjusted, said='; '.join(said))}"
-            f" {basis_words('randomised')}"
+        found = (
+            say(wording.WEEKS_DIFFER, adjusted=adjusted, said="; ".join(said))
+            if said
+            else say(wording.NO_WEEK_DIFFERS, adjusted=adjusted)
         )
+        known = say(wording.WEEKS_KNOWN, last=last)
+        return f"{known} {found} {basis_words('randomised')}"
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per arm and week: shares, difference, interval, p."""
@@ -207,10 +211,11 @@ class CohortTriangle(Result):
     def sentence(self) -> str:
         """Say how the share falls from the first period to the last one."""
         if self.reason:
-            return wording.CANNOT.format(reason=self.reason)
-        said = wording.FIRST_PERIOD.format(days=self.period_days, share=share_text(self._pooled(1)))
+            return say(wording.CANNOT, reason=self.reason)
+        said = say(wording.FIRST_PERIOD, days=self.period_days, share=share_text(self._pooled(1)))
         if self.periods > 1:
-            said += wording.LATER_PERIOD.format(
+            said += say(
+                wording.LATER_PERIOD,
                 first=(self.periods - 1) * self.period_days + 1,
                 last=self.periods * self.period_days,
                 share=share_text(self._pooled(self.periods)),
@@ -239,9 +244,9 @@ class CohortTriangle(Result):
         known = {(cell.cohort, cell.period): cell.rate for cell in self.cells}
         return pd.DataFrame(
             [
-                {"registered in": cohort, "registrations": size}
+                {"registered in": month_text(cohort), "registrations": size}
                 | {
-                    f"period {period}": _cell_text(known.get((cohort, period)))
+                    say(wording.PERIOD, period=period): _cell_text(known.get((cohort, period)))
                     for period in range(1, self.periods + 1)
                 }
                 for cohort, size in self.sizes
@@ -294,13 +299,13 @@ def retention_by_arm(
     whole = 0 if known_until is None else (known_until - starts_at) // timedelta(days=7)
     last = min(weeks, whole)
     if known_until is None:
-        reason = wording.NO_ORDERS
+        reason = say(wording.NO_ORDERS)
     elif not set(arms) & set(sizes.index):
-        reason = wording.NO_MEMBERS.format(name=experiment)
+        reason = say(wording.NO_MEMBERS, name=experiment)
     elif CONTROL not in sizes.index:
-        reason = wording.NO_CONTROL.format(name=experiment)
+        reason = say(wording.NO_CONTROL, name=experiment)
     else:
-        reason = "" if last > 0 else wording.NO_WEEK
+        reason = "" if last > 0 else say(wording.NO_WEEK)
     found = []
     for arm in arms if not reason else ():
         if arm not in sizes.index:
@@ -309,7 +314,13 @@ def retention_by_arm(
             x, n = int(counted.get((arm, week), 0)), int(sizes[arm])
             x_c, n_c = int(counted.get((CONTROL, week), 0)), int(sizes[CONTROL])
             compared = compare_proportions(
-                x, n, x_c, n_c, alpha=alpha, metric=f"week {week}", arms=(arm, CONTROL)
+                x,
+                n,
+                x_c,
+                n_c,
+                alpha=alpha,
+                metric=say(wording.WEEK, week=week),
+                arms=(arm, CONTROL),
             )
             rates = (
                 proportion_interval(x, n, alpha=alpha),
@@ -379,11 +390,11 @@ def cohort_triangle(
             rate = proportion_interval(x, int(size), alpha=alpha)
             cells.append(CohortCell(cohort=name, period=period, rate=rate))
     if whole.empty:
-        reason = wording.NO_FORMS
+        reason = say(wording.NO_FORMS)
     elif until is None:
-        reason = wording.NO_ORDERS
+        reason = say(wording.NO_ORDERS)
     else:
-        reason = "" if cells else wording.NO_COHORT.format(days=period_days)
+        reason = "" if cells else say(wording.NO_COHORT, days=period_days)
     return CohortTriangle(
         period_days=period_days,
         cells=tuple(cells),
@@ -397,5 +408,5 @@ def _cell_text(rate: ProportionEstimate | None) -> str:
     if rate is None:
         return ""
     if rate.n < MIN_UNITS:
-        return f"{rate.events} of {rate.n}"
+        return counted_text(rate)
     return formats.percent(rate.estimate, decimals=0 if rate.n < 1_000 else 1)

@@ -43,6 +43,7 @@ from crm_lab.experiments.results import (
 )
 from crm_lab.experiments.segments import SegmentReading, read_segment
 from crm_lab.gateway import Gateway, Reader, audits, operations, segments
+from crm_lab.language import grouped, say
 from crm_lab.stats import Comparison, adjust_p_values, sample_ratio_test
 
 
@@ -308,7 +309,7 @@ def _without_split(
 ) -> tuple[Comparison, ...]:
     if estimator is None:
         return ()
-    control = wording.CONTROL_WITHOUT_SPLIT.format(left_out=f"{left_out:,}")
+    control = say(wording.CONTROL_WITHOUT_SPLIT, left_out=grouped(left_out))
     return tuple(
         estimator.estimate(
             estimator.plan.primary_metric,

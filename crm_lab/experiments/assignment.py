@@ -15,6 +15,7 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments.fields import BUCKETS, CONTROL, REST, check_whole_buckets
 from crm_lab.gateway import operations
 from crm_lab.gateway.store import sql_text
+from crm_lab.language import say
 
 TREATABLE = "treatment"
 
@@ -33,7 +34,7 @@ def bucket_of(salt: str, customer_id: str) -> int:
     8813
     """
     if not customer_id:
-        raise DesignError("an empty customer id has no bucket")
+        raise DesignError(say("an empty customer id has no bucket"))
     digest = hashlib.sha256(f"{salt}:{customer_id}".encode()).hexdigest()
     return int(digest[:8], 16) * BUCKETS // operations.HASH_RANGE
 
@@ -65,15 +66,21 @@ def bucket_ends(shares: Mapping[str, float]) -> dict[str, int]:
     for name, share in shares.items():
         if not 0 < share <= 1:
             raise DesignError(
-                f"the share of '{name}' is {share}", expected="a share above 0 and at most 1"
+                say("the share of '{name}' is {share}", name=name, share=share),
+                expected=say("a share above 0 and at most 1"),
             )
         try:
             end += round(check_whole_buckets(share) * BUCKETS)
         except ValueError as problem:
-            raise DesignError(f"the share of '{name}': {problem}") from None
+            raise DesignError(
+                say("the share of '{name}': {problem}", name=name, problem=problem)
+            ) from None
         ends[name] = end
     if end > BUCKETS:
-        raise DesignError(f"the shares add up to {end / BUCKETS}", expected="at most 1")
+        raise DesignError(
+            say("the shares add up to {total}", total=end / BUCKETS),
+            expected=say("at most {most}", most=1),
+        )
     return ends
 
 

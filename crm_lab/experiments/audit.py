@@ -18,6 +18,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import Gateway, audits, operations
+from crm_lab.language import grouped, message, say, say_many, word
 
 CONTAMINATING = ("control contacted", "shared contact", "promo leak")
 EXEMPT = audits.EXEMPT_KIND
@@ -44,7 +45,7 @@ class ContaminationAudit(Result):
         contact.
     """
 
-    title: ClassVar[str] = "Contamination audit"
+    title: ClassVar[str] = message("Contamination audit")
 
     scope: str
     starts_at: datetime
@@ -66,23 +67,49 @@ class ContaminationAudit(Result):
 
     def sentence(self) -> str:
         """Say how many controls were touched, by what, and how much it dilutes."""
-        window = f"{formats.day(self.starts_at)} to {formats.day(self.ends_at)}"
+        parts = [self._finding()]
         exempt = int((self.exposures["kind"] == EXEMPT).sum())
-        rest = f" {exempt:,} exempt messages are listed." if exempt else ""
-        rest += (
-            f" {len(self.split):,} members share a contact with a member of another arm by now."
-            if len(self.split)
-            else ""
-        )
+        if exempt:
+            parts.append(
+                say_many(
+                    "{count} exempt message is listed.",
+                    "{count} exempt messages are listed.",
+                    exempt,
+                )
+            )
+        if len(self.split):
+            parts.append(
+                say_many(
+                    "{count} member shares a contact with a member of another arm by now.",
+                    "{count} members share a contact with a member of another arm by now.",
+                    len(self.split),
+                )
+            )
+        return " ".join(parts)
+
+    def _finding(self) -> str:
+        window = {"start": formats.day(self.starts_at), "end": formats.day(self.ends_at)}
+        controls = grouped(self.controls)
         if not self.touched:
-            return f"{window}: none of {self.controls:,} control customers was touched.{rest}"
+            return say(
+                "{start} to {end}: none of {controls} control customers was touched.",
+                controls=controls,
+                **window,
+            )
         kinds = self.exposures["kind"].value_counts()
-        what = ", ".join(f"{kinds[kind]:,} × {kind}" for kind in CONTAMINATING if kind in kinds)
-        return (
-            f"{window}: {self.touched:,} of {self.controls:,} control customers"
-            f" ({formats.percent(self.touched_share)}) were touched ({what}). If they behave like"
-            f" treated customers, a measured effect is"
-            f" {formats.percent(self.dilution)} of the true one.{rest}"
+        what = ", ".join(
+            f"{grouped(int(kinds[kind]))} × {word(kind)}" for kind in CONTAMINATING if kind in kinds
+        )
+        return say(
+            "{start} to {end}: {touched} of {controls} control customers ({share}) were touched"
+            " ({what}). If they behave like treated customers, a measured effect is {dilution} of"
+            " the true one.",
+            touched=grouped(self.touched),
+            controls=controls,
+            share=formats.percent(self.touched_share),
+            what=what,
+            dilution=formats.percent(self.dilution),
+            **window,
         )
 
     def to_frame(self) -> pd.DataFrame:

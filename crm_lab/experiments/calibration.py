@@ -44,6 +44,7 @@ from crm_lab.experiments.rerandomised import (
     t_statistics,
 )
 from crm_lab.gateway import Gateway, Reader, operations, redraws
+from crm_lab.language import say, say_many
 from crm_lab.stats.proportions import score_statistic
 
 FloatArray = NDArray[np.float64]
@@ -111,13 +112,18 @@ def calibrate(
     bucket_ends({CONTROL: control_share})
     if draws < 1 or not 0 < alpha < 1 or not control_share < 1:
         raise DesignError(
-            f"{draws} draws of {control_share} with an error rate of {alpha}",
-            expected="at least one draw, and rates between 0 and 1",
+            say(
+                "{draws} draws of {share} with an error rate of {alpha}",
+                draws=draws,
+                share=control_share,
+                alpha=alpha,
+            ),
+            expected=say("at least one draw, and rates between 0 and 1"),
         )
     if any(not 0 < effect < np.inf for effect in effects) or list(effects) != sorted(set(effects)):
         raise DesignError(
-            f"effects of {formats.listing(str(effect) for effect in effects)}",
-            expected="effects above 0, ascending",
+            say("effects of {sizes}", sizes=formats.listing(str(effect) for effect in effects)),
+            expected=say("effects above 0, ascending"),
         )
     with gateway.reader() as reader:
         frame = reader.frame(
@@ -127,7 +133,13 @@ def calibrate(
         )
         if len(frame) < MIN_CUSTOMERS:
             raise DesignError(
-                f"{len(frame)} customers in '{base}'", expected=f"at least {MIN_CUSTOMERS}"
+                say_many(
+                    "{count} customer in '{base}'",
+                    "{count} customers in '{base}'",
+                    len(frame),
+                    base=base,
+                ),
+                expected=say("at least {least}", least=MIN_CUSTOMERS),
             )
         drawn_by: DrawnBy = by or ("salt" if len(frame) <= MAX_SALTED else "random")
         salted = (
@@ -270,7 +282,7 @@ def _count_claims(
     splits = permutations or (ALONE_PERMUTATIONS if grid.size == 1 else NULL_PERMUTATIONS)
     nulls = [
         null_statistics(own, size=int(size), permutations=splits, rng=rng)
-        for size in tqdm(grid, desc="null distributions", disable=not progress)
+        for size in tqdm(grid, desc=say("null distributions"), disable=not progress)
     ]
     found = []
     for number, metric in enumerate(own.names):

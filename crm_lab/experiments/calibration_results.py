@@ -11,9 +11,12 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.experiments.planted import Coverage, FoundEffect, smallest_found
+from crm_lab.language import grouped, message, say, word
 from crm_lab.stats import proportion_interval
 
 DrawnBy = Literal["salt", "random"]
+FOUND = message("{lift} by {way}")
+NOT_FOUND = message("none up to {lift} by {way}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ class Calibration(Result):
         One per metric, scale, way of planting and effect: none, and one that shows.
     """
 
-    title: ClassVar[str] = "A/A calibration"
+    title: ClassVar[str] = message("A/A calibration")
     plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_calibration"
 
     base: str
@@ -125,26 +128,38 @@ class Calibration(Result):
             for test in self.tests
             if not test.is_default and (not test.keeps_promise or test.is_one_sided)
         ]
-        rates = ", ".join(f"{test.metric} {formats.percent(test.rate)}" for test in ours)
-        text = (
-            f"{self.base}: over {self.draws:,} control groups of"
-            f" {formats.percent(self.control_share)} drawn where nothing was done, the tests that"
-            f" decide claimed an effect in {rates} of the draws; promised"
-            f" {formats.percent(self.alpha)}."
-        )
-        if not any(test.draws for test in ours):
-            text += " None of them could be made on this window."
-        elif broken:
-            text += f" Broken promise: {', '.join(f'{t.metric} ({t.method})' for t in broken)}."
-        else:
-            text += " They keep their promise."
-        for test in others:
-            text += (
-                f" {test.method} does not for {test.metric}: it claimed a lift in"
-                f" {formats.percent(test.lifts / test.draws)} of the draws where"
-                f" {formats.percent(self.alpha / 2)} was promised."
+        parts = [
+            say(
+                "{base}: over {draws} control groups of {share} drawn where nothing was done, the"
+                " tests that decide claimed an effect in {rates} of the draws; promised {alpha}.",
+                base=self.base,
+                draws=grouped(self.draws),
+                share=formats.percent(self.control_share),
+                rates=", ".join(
+                    f"{word(test.metric)} {formats.percent(test.rate)}" for test in ours
+                ),
+                alpha=formats.percent(self.alpha),
             )
-        return text + self._power_sentence() + self._coverage_sentence()
+        ]
+        if not any(test.draws for test in ours):
+            parts.append(say("None of them could be made on this window."))
+        elif broken:
+            which = ", ".join(f"{word(test.metric)} ({word(test.method)})" for test in broken)
+            parts.append(say("Broken promise: {which}.", which=which))
+        else:
+            parts.append(say("They keep their promise."))
+        parts += [
+            say(
+                "{method} does not for {metric}: it claimed a lift in {share} of the draws where"
+                " {promised} was promised.",
+                method=word(test.method),
+                metric=word(test.metric),
+                share=formats.percent(test.lifts / test.draws),
+                promised=formats.percent(self.alpha / 2),
+            )
+            for test in others
+        ]
+        return " ".join(filter(None, [*parts, self._power_sentence(), self._coverage_sentence()]))
 
     def _power_sentence(self) -> str:
         """Say the smallest effect that is found in 80 % of the draws, per metric."""
@@ -155,35 +170,52 @@ class Calibration(Result):
             for way in dict.fromkeys(point.planted for point in points):
                 curve = [point for point in points if point.planted == way]
                 lift = smallest_found(curve)
+                is_found = bool(np.isfinite(lift))
                 words.append(
-                    f"{formats.percent(lift, decimals=0, signed=True)} by {way}"
-                    if np.isfinite(lift)
-                    else f"none up to {formats.percent(curve[-1].lift, decimals=0, signed=True)}"
-                    f" by {way}"
+                    say(
+                        FOUND if is_found else NOT_FOUND,
+                        lift=formats.percent(
+                            lift if is_found else curve[-1].lift, decimals=0, signed=True
+                        ),
+                        way=word(way),
+                    )
                 )
-            found.append(f"{metric} {' or '.join(words)}")
+            found.append(
+                say("{metric} {lifts}", metric=word(metric), lifts=say(" or ").join(words))
+            )
         if not found:
             return ""
-        return f" The smallest effect that they find in 80 % of the draws: {'; '.join(found)}."
+        return say(
+            "The smallest effect that they find in 80 % of the draws: {found}.",
+            found="; ".join(found),
+        )
 
     def _coverage_sentence(self) -> str:
         """Say in how many of the draws the intervals held what was planted."""
         known = [row for row in self.coverage if row.draws]
         if not known:
             return ""
-        promise = formats.percent(1 - self.alpha, decimals=0)
         shares = sorted(row.share for row in known)
         short = [row for row in known if row.is_short]
-        text = (
-            f" Intervals of {promise} held the planted effect in"
-            f" {formats.percent(shares[0])} to {formats.percent(shares[-1])} of the draws"
-        )
+        told = {
+            "promise": formats.percent(1 - self.alpha, decimals=0),
+            "low": formats.percent(shares[0]),
+            "high": formats.percent(shares[-1]),
+        }
         if not short:
-            return f"{text}."
+            return say(
+                "Intervals of {promise} held the planted effect in {low} to {high} of the draws.",
+                **told,
+            )
         worst = min(short, key=lambda row: row.share)
-        return (
-            f"{text}, too seldom for {worst.metric} ({worst.scale}) with"
-            f" {formats.percent(worst.lift, decimals=0, signed=True)} by {worst.planted}."
+        return say(
+            "Intervals of {promise} held the planted effect in {low} to {high} of the draws, too"
+            " seldom for {metric} ({scale}) with {lift} by {way}.",
+            metric=word(worst.metric),
+            scale=word(worst.scale),
+            lift=formats.percent(worst.lift, decimals=0, signed=True),
+            way=word(worst.planted),
+            **told,
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -33,6 +33,7 @@ from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.outlook import count_obstacles
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.gateway.store import sql_text
+from crm_lab.language import grouped, message, say, say_many
 from crm_lab.stats import (
     SampleRatio,
     sample_ratio_test,
@@ -72,7 +73,7 @@ class ControlGroupStatus(Result):
         What the check of ledger and files found; empty when sound.
     """
 
-    title: ClassVar[str] = "Control group"
+    title: ClassVar[str] = message("Control group")
     plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_balance"
 
     epoch: Epoch
@@ -94,14 +95,19 @@ class ControlGroupStatus(Result):
     def sentence(self) -> str:
         """Say size, rule and soundness of the group."""
         total = self.controls + self.treatable
-        state = "ledger and files are sound" if not self.faults else "; ".join(self.faults)
-        return (
-            f"{self.controls:,} of {total:,} customers"
-            f" ({formats.percent(self.controls / total, decimals=2)}, promised"
-            f" {formats.percent(self.epoch.share)}) receive no marketing since"
-            f" {formats.day(self.epoch.opened_at)}; {self.newcomers:,} joined later at the same"
-            f" rate. Largest standardised difference before the draw"
-            f" {formats.number(self.worst_balance, decimals=2)}; {state}."
+        sound = say("ledger and files are sound")
+        return say(
+            "{controls} of {total} customers ({share}, promised {promised}) receive no marketing"
+            " since {since}; {newcomers} joined later at the same rate. Largest standardised"
+            " difference before the draw {difference}; {state}.",
+            controls=grouped(self.controls),
+            total=grouped(total),
+            share=formats.percent(self.controls / total, decimals=2),
+            promised=formats.percent(self.epoch.share),
+            since=formats.day(self.epoch.opened_at),
+            newcomers=grouped(self.newcomers),
+            difference=formats.number(self.worst_balance, decimals=2),
+            state="; ".join(self.faults) or sound,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -144,8 +150,8 @@ def draw(
     existing = None if new_epoch or uploaded is not None else standing
     if standing is not None and existing is None and not new_epoch:
         raise LedgerError(
-            f"the epoch {standing.epoch_id} is open",
-            remedy="an uploaded group is an epoch of its own: ask for a new epoch",
+            say("the epoch {epoch} is open", epoch=standing.epoch_id),
+            remedy=say("an uploaded group is an epoch of its own: ask for a new epoch"),
         )
     if existing is not None:
         _same_rule(existing, spec)
@@ -153,10 +159,13 @@ def draw(
     else:
         if standing is not None and uploaded is None and not changed_rule(standing, spec):
             raise LedgerError(
-                f"the file says what {standing.epoch_id} was drawn with, so the same customers"
-                " would be drawn",
-                expected="a new salt (or another share, channel, unit) for a new epoch",
-                remedy="change 'salt' in control_group.yml",
+                say(
+                    "the file says what {epoch} was drawn with, so the same customers would be"
+                    " drawn",
+                    epoch=standing.epoch_id,
+                ),
+                expected=say("a new salt (or another share, channel, unit) for a new epoch"),
+                remedy=say("change 'salt' in control_group.yml"),
             )
         # the one that stands ends where the new one begins, so it cannot overlap it
         epoch = next_epoch(
@@ -168,19 +177,26 @@ def draw(
     def check(reader: Reader) -> None:
         if open_epoch(gateway, spec.name) != standing:
             raise LedgerError(
-                f"the control group '{spec.name}' was drawn in this moment by another process",
-                remedy="look at it with: crm-lab control-group status",
+                say(
+                    "the control group '{name}' was drawn in this moment by another process",
+                    name=spec.name,
+                ),
+                remedy=say("look at it with: crm-lab control-group status"),
             )
         prepare_newcomers(reader, epoch, as_of, uploaded=uploaded)
         joined.append(reader.count(NEWCOMER))
         if joined[0]:
             return
         if existing is not None:
-            raise _NobodyJoinsError("another process has just let the newcomers join")
+            raise _NobodyJoinsError(say("another process has just let the newcomers join"))
         raise LedgerError(
-            "nobody may be contacted, so there is nobody to hold out",
-            expected=f"customers with a working {epoch.channel} address and consent",
-            remedy="load contact points and consents first; crm-lab status shows what is there",
+            say("nobody may be contacted, so there is nobody to hold out"),
+            expected=say(
+                "customers with a working {channel} address and consent", channel=epoch.channel
+            ),
+            remedy=say(
+                "load contact points and consents first; crm-lab status shows what is there"
+            ),
         )
 
     def entries(reader: Reader, files: Mapping[str, str]) -> list[LedgerEntry]:
@@ -234,7 +250,12 @@ def verify(gateway: Gateway) -> list[str]:
             )
             if differing:
                 wrong.append(
-                    f"{differing:,} members of {epoch.epoch_id} are not where the salt puts them"
+                    say_many(
+                        "{count} members of {epoch} are not where the salt puts them",
+                        "{count} members of {epoch} are not where the salt puts them",
+                        differing,
+                        epoch=epoch.epoch_id,
+                    )
                 )
             entries = gateway.entries(kind="members_drawn", subject=epoch.epoch_id)
             drawn = sum(sum(entry.payload["members"].values()) for entry in entries)
@@ -242,7 +263,15 @@ def verify(gateway: Gateway) -> list[str]:
                 f"select count(*) from ({operations.assigned(epoch.scope)}) as members"
             )
             if drawn != held:
-                wrong.append(f"{epoch.epoch_id} holds {held:,} members, the ledger says {drawn:,}")
+                wrong.append(
+                    say_many(
+                        "{epoch} holds {count} member, the ledger says {drawn}",
+                        "{epoch} holds {count} members, the ledger says {drawn}",
+                        held,
+                        epoch=epoch.epoch_id,
+                        drawn=grouped(drawn),
+                    )
+                )
     return wrong
 
 
@@ -349,9 +378,13 @@ def _rerandomised(gateway: Gateway, epoch: Epoch, spec: ControlGroupSpec, as_of:
             if worst <= spec.rerandomise.limit:
                 return tried
     raise LedgerError(
-        f"none of {spec.rerandomise.tries} salts brought every standardised difference below"
-        f" {spec.rerandomise.limit}",
-        remedy="allow a larger limit, or draw within strata; nothing was written",
+        say_many(
+            "the one salt did not bring every standardised difference below {limit}",
+            "none of {count} salts brought every standardised difference below {limit}",
+            spec.rerandomise.tries,
+            limit=formats.separated(str(spec.rerandomise.limit)),
+        ),
+        remedy=say("allow a larger limit, or draw within strata; nothing was written"),
     )
 
 
@@ -359,8 +392,14 @@ def _same_rule(epoch: Epoch, spec: ControlGroupSpec) -> None:
     differing = changed_rule(epoch, spec)
     if differing:
         raise LedgerError(
-            f"the epoch {epoch.epoch_id} is open with {', '.join(differing)}",
-            expected="the rule it was drawn with: a control group that changes is none",
-            remedy="put the old values back into control_group.yml, or draw a new epoch with:"
-            " crm-lab control-group draw --new-epoch",
+            say(
+                "the epoch {epoch} is open with {rule}",
+                epoch=epoch.epoch_id,
+                rule=", ".join(differing),
+            ),
+            expected=say("the rule it was drawn with: a control group that changes is none"),
+            remedy=say(
+                "put the old values back into control_group.yml, or draw a new epoch with:"
+                " crm-lab control-group draw --new-epoch"
+            ),
         )

@@ -32,6 +32,7 @@ from crm_lab.experiments.design_sights import (
     read_sights,
     sight_of,
 )
+from crm_lab.language import grouped, say, word
 from crm_lab.stats import (
     Boundary,
     DetectableEffect,
@@ -148,15 +149,20 @@ def design(
     check_input(frame, others, n, control_share, weeks, parts, primary, cluster, pre_weeks)
     if not (math.isfinite(newcomers_per_week) and newcomers_per_week >= 0):
         raise DesignError(
-            f"newcomers_per_week is {newcomers_per_week}", expected="a number of 0 or more"
+            say("{name} is {value}", name="newcomers_per_week", value=newcomers_per_week),
+            expected=say("a number of 0 or more"),
         )
     n_control = round(n * control_share)
     arms = {arm: round((n - n_control) * part) for arm, part in parts.items()}
     if n_control < 2 or min(arms.values()) < 2:
         raise DesignError(
-            f"{n:,} customers give {n_control:,} controls and arms of"
-            f" {formats.listing(f'{size:,}' for size in arms.values())}",
-            expected="at least two customers in the control and in every arm",
+            say(
+                "{customers} customers give {controls} controls and arms of {sizes}",
+                customers=grouped(n),
+                controls=grouped(n_control),
+                sizes=formats.listing(grouped(size) for size in arms.values()),
+            ),
+            expected=say("at least two customers in the control and in every arm"),
         )
     base = Base(
         n=n,
@@ -223,20 +229,23 @@ def _verdict(sight: Sight, effect: DetectableEffect) -> Verdict:
 def _advice(made: Design, sights: Sequence[Sight], base: Base) -> list[str]:
     """Say what would see more, where the primary metric sees too little; and what to mind."""
     row = made.metric(made.primary)
-    now, metric = row.detectable.relative, wording.METRIC_LABELS[made.primary]
+    now, metric = row.detectable.relative, say(wording.METRIC_LABELS[made.primary])
     found: list[str] = []
     if made.verdict in ("only large effects", "hopeless") and math.isfinite(now):
         share, best = _share_that_sees(made.curve, made.primary, made.control_share)
         if math.isfinite(share):
             found.append(
-                wording.LARGER_SHARE.format(
-                    share=formats.percent(share, decimals=0), target=wording.lift_words(TARGET)
+                say(
+                    wording.LARGER_SHARE,
+                    share=formats.percent(share, decimals=0),
+                    target=wording.lift_words(TARGET),
                 )
             )
         elif best < now * (1 - WORTHWHILE):
             fifth = min(0.2, 2 * made.control_share) if made.control_share < 0.2 else 0.5
             found.append(
-                wording.LARGER_SHARE_PART.format(
+                say(
+                    wording.LARGER_SHARE_PART,
                     target=wording.lift_words(TARGET),
                     share=formats.percent(fifth, decimals=0),
                     better=wording.lift_words(
@@ -246,16 +255,17 @@ def _advice(made: Design, sights: Sequence[Sight], base: Base) -> list[str]:
                 )
             )
         if math.isfinite(made.campaigns):
-            campaigns = wording.CAMPAIGNS.format(count=formats.number(made.campaigns))
+            campaigns = wording.campaigns_words(made.campaigns)
             target = wording.lift_words(TARGET)
-            found.append(wording.POOLING.format(campaigns=campaigns, target=target))
+            found.append(say(wording.POOLING, campaigns=campaigns, target=target))
         found += _longer(made, now)
         if made.primary != "conversion":
             dense = made.metric("conversion").detectable
             if dense.relative < now * (1 - WORTHWHILE):
                 found.append(
-                    wording.DENSER.format(
-                        dense=wording.METRIC_LABELS["conversion"],
+                    say(
+                        wording.DENSER,
+                        dense=say(wording.METRIC_LABELS["conversion"]),
                         dense_detectable=wording.lift_words(dense.relative),
                         metric=metric,
                         detectable=wording.lift_words(now),
@@ -264,7 +274,8 @@ def _advice(made: Design, sights: Sequence[Sight], base: Base) -> list[str]:
         if base.comparisons > 1:
             alone = replace(base, comparisons=1, smallest=1.0)
             found.append(
-                wording.COMPARISONS.format(
+                say(
+                    wording.COMPARISONS,
                     arms=base.comparisons,
                     detectable=wording.lift_words(
                         sight_of(sights, made.primary).detectable(alone).relative
@@ -289,7 +300,8 @@ def _longer(made: Design, now: float) -> list[str]:
     chosen = (enough if not enough.empty else rows.sort_values("weeks").tail(1)).iloc[0]
     text = wording.LONGER if chosen["source"] == "window" else wording.LONGER_PROJECTED
     return [
-        text.format(
+        say(
+            text,
             weeks=wording.weeks_words(float(chosen["weeks"])),
             now=wording.weeks_words(made.weeks),
             better=wording.lift_words(float(chosen["relative"])),
@@ -310,8 +322,9 @@ def _pre_period(made: Design) -> list[str]:
     plain = made.metric(row.metric).detectable.relative
     gains = row.detectable.relative < plain * (1 - WORTHWHILE)
     return [
-        (wording.PRE_PERIOD if gains else wording.PRE_PERIOD_NOTHING).format(
-            metric=wording.METRIC_LABELS[row.metric],
+        say(
+            wording.PRE_PERIOD if gains else wording.PRE_PERIOD_NOTHING,
+            metric=say(wording.METRIC_LABELS[row.metric]),
             correlation=formats.number(row.correlation, decimals=2),
             better=wording.lift_words(row.detectable.relative),
             detectable=wording.lift_words(plain),
@@ -331,26 +344,30 @@ def _mind(made: Design) -> list[str]:
             if row.detectable.reason or row.detectable.relative > 1.1 * formula.relative
         ]
         if not simulated:
-            found.append(wording.NOT_SIMULATED)
+            found.append(say(wording.NOT_SIMULATED))
         elif worse and not formula.reason and made.simulations:
             needs = [
-                (wording.SIMULATED_NONE if row.detectable.reason else wording.SIMULATED).format(
+                say(
+                    wording.SIMULATED_NONE if row.detectable.reason else wording.SIMULATED,
                     detectable=wording.lift_words(row.detectable.relative),
-                    how=row.method.removeprefix("simulation, "),
+                    how=word(row.method.removeprefix("simulation, ")),
                 )
                 for row in simulated
             ]
             found.append(
-                wording.FORMULA.format(
-                    formula=wording.lift_words(formula.relative), simulated=" or ".join(needs)
+                say(
+                    wording.FORMULA,
+                    formula=wording.lift_words(formula.relative),
+                    simulated=say(" or ").join(needs),
                 )
             )
     row = made.metric(made.primary)
     if made.looks is not None and math.isfinite(row.relative_with_looks):
         places = 1 if row.detectable.relative >= 0.1 else 2
         found.append(
-            wording.LOOKS.format(
-                metric=wording.METRIC_LABELS[made.primary],
+            say(
+                wording.LOOKS,
+                metric=say(wording.METRIC_LABELS[made.primary]),
                 with_looks=wording.lift_words(row.relative_with_looks, decimals=places),
                 detectable=wording.lift_words(row.detectable.relative, decimals=places),
             )

@@ -21,6 +21,7 @@ from crm_lab.experiments.design_rows import (
 from crm_lab.experiments.design_sights import (
     Metric,
 )
+from crm_lab.language import message, say
 from crm_lab.stats import (
     SequentialPlan,
     SimulatedPower,
@@ -72,7 +73,7 @@ class Design(Result):
         Currency of amounts; may be empty.
     """
 
-    title: ClassVar[str] = "What this design can see"
+    title: ClassVar[str] = message("What this design can see")
     plotter: ClassVar[str] = "crm_lab.plots.design:plot_design"
 
     eligible: int
@@ -109,21 +110,22 @@ class Design(Result):
             if (row.metric, row.method, row.is_adjusted) == (name, method, adjusted):
                 return row
         raise DesignError(
-            f"the design holds no {name} by {method}{', adjusted' if adjusted else ''}",
+            say("the design holds no adjusted {metric} by {method}", metric=name, method=method)
+            if adjusted
+            else say("the design holds no {metric} by {method}", metric=name, method=method),
             expected=formats.listing(row_name(row) for row in self.metrics),
         )
 
     def sentence(self) -> str:
         """Say what would show, and the way out where that is hopeless."""
         effect = self.metric(self.primary).detectable
-        metric = wording.METRIC_LABELS[self.primary]
+        metric = say(wording.METRIC_LABELS[self.primary])
         control = formats.number(self.n_control)
         if effect.reason:
-            return wording.HEADLINE_NONE.format(
-                control=control, metric=metric, reason=effect.reason
-            )
+            return say(wording.HEADLINE_NONE, control=control, metric=metric, reason=effect.reason)
         good = self.verdict == "enough"
-        headline = (wording.HEADLINE_GOOD if good else wording.HEADLINE_POOR).format(
+        headline = say(
+            wording.HEADLINE_GOOD if good else wording.HEADLINE_POOR,
             control=control,
             detectable=wording.lift_words(effect.relative),
             metric=metric,
@@ -131,12 +133,12 @@ class Design(Result):
             weeks=wording.weeks_words(self.weeks),
             power=formats.percent(self.power, decimals=0),
         )
-        return f"{headline} {wording.ENOUGH if good else self._next_step()}"
+        return f"{headline} {say(wording.ENOUGH) if good else self._next_step()}"
 
     def number(self) -> str:
         """Give the smallest change of the primary metric that shows."""
         effect = self.metric(self.primary).detectable
-        return "" if effect.reason else f"{wording.lift_words(effect.relative)}"
+        return "" if effect.reason else wording.lift_words(effect.relative)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per metric, method and adjustment, in long form."""
@@ -147,9 +149,13 @@ class Design(Result):
         return pd.DataFrame(
             [
                 {
-                    "metric": wording.METRIC_LABELS[row.metric]
-                    + (", adjusted by pre-period" if row.is_adjusted else ""),
-                    "by": wording.METHOD_LABELS[row.method],
+                    "metric": say(
+                        "{metric}, adjusted by pre-period",
+                        metric=say(wording.METRIC_LABELS[row.metric]),
+                    )
+                    if row.is_adjusted
+                    else say(wording.METRIC_LABELS[row.metric]),
+                    say("by"): say(wording.METHOD_LABELS[row.method]),
                     "base value": wording.base_words(
                         row.metric, row.detectable.base_value, self.currency
                     ),
@@ -157,7 +163,7 @@ class Design(Result):
                     if not row.detectable.reason
                     else row.detectable.reason,
                     **{
-                        f"base for {wording.lift_words(lift)}": formats.number(
+                        say("base for {lift}", lift=wording.lift_words(lift)): formats.number(
                             wording.rounded_up(size)
                         )
                         for lift, size in row.required
@@ -174,12 +180,16 @@ class Design(Result):
     def _next_step(self) -> str:
         target = wording.lift_words(TARGET)
         share, best = _share_that_sees(self.curve, self.primary, self.control_share)
-        campaigns = wording.CAMPAIGNS.format(count=formats.number(self.campaigns))
+        campaigns = wording.campaigns_words(self.campaigns)
         if math.isfinite(share):
-            return wording.NEXT_SHARE.format(
-                share=formats.percent(share, decimals=0), campaigns=campaigns, target=target
+            return say(
+                wording.NEXT_SHARE,
+                share=formats.percent(share, decimals=0),
+                campaigns=campaigns,
+                target=target,
             )
-        return (wording.NEXT_POOL if math.isfinite(self.campaigns) else wording.NEXT_NONE).format(
+        return say(
+            wording.NEXT_POOL if math.isfinite(self.campaigns) else wording.NEXT_NONE,
             target=target,
             best=wording.lift_words(best),
             campaigns=campaigns,

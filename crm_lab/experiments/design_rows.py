@@ -11,6 +11,7 @@ import pandas as pd
 
 from crm_lab.experiments import design_wording as wording
 from crm_lab.experiments.design_sights import Base, Metric, Sight
+from crm_lab.language import say
 from crm_lab.stats import (
     DetectableEffect,
     Mechanism,
@@ -136,7 +137,7 @@ def simulated_rows(
     ours = [sight for sight in sights if sight.metric == "revenue_per_customer"]
     plain = next(row for row in formula if row.metric == "revenue_per_customer")
     promised = plain.detectable.relative / math.sqrt(plain.design_effect)
-    reason = plain.detectable.reason or (wording.NEGATIVE_REVENUE if revenue.min() < 0 else "")
+    reason = plain.detectable.reason or (say(wording.NEGATIVE_REVENUE) if revenue.min() < 0 else "")
     found: list[SimulatedPower] = []
     rows: list[MetricDesign] = []
     n_t, n_c = base.sizes(base.share)
@@ -161,7 +162,7 @@ def simulated_rows(
                     progress=progress,
                 )
                 found.append(simulated)
-        why = reason or (wording.EVERYBODY_BOUGHT if simulated is None else "")
+        why = reason or (say(wording.EVERYBODY_BOUGHT) if simulated is None else "")
         rows += [_simulated_row(sight, simulated, promised, base, how, why) for sight in ours]
     return found, rows
 
@@ -181,7 +182,7 @@ def _simulated_row(
     n_t, n_c = base.sizes(base.share)
     method = simulated.method if simulated is not None else "simulation"
     if factors.words:
-        method += wording.SCALED.format(words=factors.words)
+        method += say(wording.SCALED, words=factors.words)
     stretch = (raw / promised) ** 2
     required = tuple(
         (lift, math.nan if reason else sight.required_base(base, lift, stretch=stretch))

@@ -14,6 +14,7 @@ from scipy import special
 
 from crm_lab.errors import DesignError, Fault
 from crm_lab.experiments import design_wording as wording
+from crm_lab.language import say, say_many
 from crm_lab.stats import (
     DesignFactors,
     DetectableEffect,
@@ -88,7 +89,9 @@ class Sight:
         """Give the smallest change that shows; NaN with the reason where there is none."""
         n_t, n_c = base.sizes(base.share if share is None else share)
         factors = self.factors(base, inflation=inflation)
-        reason = self.reason or ("" if min(n_t, n_c) >= 2 else "an arm has fewer than 2 customers")
+        reason = self.reason or (
+            "" if min(n_t, n_c) >= 2 else say("an arm has fewer than 2 customers")
+        )
         if reason:
             return DetectableEffect(
                 base_value=self.base_value,
@@ -181,7 +184,13 @@ def read_sights(frame: pd.DataFrame, cluster: str | None) -> list[Sight]:
     before = frame["pre_orders"].to_numpy(np.float64) if "pre_orders" in frame else None
     bought_before = None if before is None else (before > 0).astype(np.float64)
     rate = float(bought.mean())
-    reason = wording.NOBODY_BOUGHT if rate == 0 else wording.EVERYBODY_BOUGHT if rate == 1 else ""
+    reason = (
+        say(wording.NOBODY_BOUGHT)
+        if rate == 0
+        else say(wording.EVERYBODY_BOUGHT)
+        if rate == 1
+        else ""
+    )
     found = _pair(
         "conversion",
         values=bought,
@@ -196,7 +205,7 @@ def read_sights(frame: pd.DataFrame, cluster: str | None) -> list[Sight]:
     revenue = frame["revenue"].to_numpy(np.float64)
     earlier = frame["pre_revenue"].to_numpy(np.float64) if "pre_revenue" in frame else None
     mean, sd = float(revenue.mean()), float(revenue.std(ddof=1))
-    reason = wording.NO_REVENUE if mean <= 0 else wording.NO_VARIATION if sd == 0 else ""
+    reason = say(wording.NO_REVENUE) if mean <= 0 else say(wording.NO_VARIATION) if sd == 0 else ""
     labels = None if cluster is None else frame[cluster]
     found += _pair(
         "revenue_per_customer",
@@ -227,7 +236,7 @@ def read_sights(frame: pd.DataFrame, cluster: str | None) -> list[Sight]:
         base_value=ratio,
         sd=math.sqrt(variance),
         # A variance that is rounding only is none.
-        reason=reason or (wording.NO_VARIATION if variance <= 1e-18 * ratio**2 else ""),
+        reason=reason or (say(wording.NO_VARIATION) if variance <= 1e-18 * ratio**2 else ""),
         labels=labels,
     )
 
@@ -262,7 +271,7 @@ def _pair(
     if earlier is None:
         return [plain]
     if not reason and not earlier.std() > 0:
-        reason = wording.NO_PRE_VARIATION
+        reason = say(wording.NO_PRE_VARIATION)
     # A perfect correlation would leave no variance at all: the pre-period is then the outcome.
     bounded = float(np.clip(correlation, -0.999, 0.999))
     return [plain, replace(plain, is_adjusted=True, correlation=bounded, reason=reason)]
@@ -352,31 +361,41 @@ def check_input(
     faults: list[Fault] = []
     if not 0 < control_share < 1:
         faults.append(
-            Fault(found=f"control_share is {control_share}", expected="a share between 0 and 1")
+            Fault(
+                found=_is("control_share", control_share), expected=say("a share between 0 and 1")
+            )
         )
     for name, length in (("weeks", weeks), ("pre_weeks", pre_weeks)):
         if length is not None and not (math.isfinite(length) and length > 0):
-            faults.append(Fault(found=f"{name} is {length}", expected="a number above 0"))
+            faults.append(Fault(found=_is(name, length), expected=say("a number above 0")))
     if not parts or any(not part > 0 for part in parts.values()) or sum(parts.values()) > 1 + 1e-9:
         faults.append(
             Fault(
-                found=f"shares are {dict(parts)}",
-                expected="one or more arms with shares above 0 that add up to at most 1",
+                found=say("shares are {shares}", shares=dict(parts)),
+                expected=say("one or more arms with shares above 0 that add up to at most 1"),
             )
         )
     if primary not in wording.METRIC_LABELS:
         faults.append(
             Fault(
-                found=f"primary is {primary!r}",
-                expected=f"one of {', '.join(wording.METRIC_LABELS)}",
+                found=_is("primary", repr(primary)),
+                expected=say("one of {words}", words=", ".join(wording.METRIC_LABELS)),
             )
         )
     elif primary != "conversion" and "revenue" not in frame:
         faults.append(
-            Fault(found=f"primary is {primary!r} without revenue", expected="a column revenue")
+            Fault(
+                found=say("primary is {metric} without revenue", metric=repr(primary)),
+                expected=say("a column {name}", name="revenue"),
+            )
         )
     if n < 4:
-        faults.append(Fault(found=f"{n} eligible customers", expected="at least 4"))
+        faults.append(
+            Fault(
+                found=say_many("{count} eligible customer", "{count} eligible customers", n),
+                expected=say("at least {least}", least=4),
+            )
+        )
     for where, window in (("frame", frame), *((f"windows[{w:g}]", f) for w, f in windows.items())):
         faults += _frame_faults(window, where, cluster)
     if faults:
@@ -385,32 +404,55 @@ def check_input(
 
 def _frame_faults(frame: pd.DataFrame, where: str, cluster: str | None) -> list[Fault]:
     faults = [
-        Fault(found=f"no column {name}", expected=f"columns orders{_and(cluster)}", where=where)
+        Fault(
+            found=say("no column {name}", name=name),
+            expected=say("columns {first} and {second}", first="orders", second=cluster)
+            if cluster
+            else say("columns {names}", names="orders"),
+            where=where,
+        )
         for name in ("orders", *((cluster,) if cluster else ()))
         if name not in frame
     ]
     if len(frame) < 2:
-        faults.append(Fault(found=f"{len(frame)} customers", expected="at least 2", where=where))
+        faults.append(
+            Fault(
+                found=say_many("{count} customer", "{count} customers", len(frame)),
+                expected=say("at least {least}", least=2),
+                where=where,
+            )
+        )
     for name in ("orders", "revenue", "pre_orders", "pre_revenue"):
         if name not in frame:
             continue
         if not pd.api.types.is_numeric_dtype(frame[name]):
-            faults.append(Fault(found=f"{name} holds no numbers", where=where))
+            faults.append(Fault(found=say("{name} holds no numbers", name=name), where=where))
             continue
         values = frame[name].to_numpy(np.float64, na_value=math.nan)
         bad = int((~np.isfinite(values)).sum())
         if bad:
             faults.append(
                 Fault(
-                    found=f"{name} is missing or infinite for {bad:,} customers",
-                    expected="0 for whoever did not buy",
+                    found=say_many(
+                        "{name} is missing or infinite for {count} customer",
+                        "{name} is missing or infinite for {count} customers",
+                        bad,
+                        name=name,
+                    ),
+                    expected=say("0 for whoever did not buy"),
                     where=where,
                 )
             )
         elif name in ("orders", "pre_orders") and values.size and values.min() < 0:
-            faults.append(Fault(found=f"{name} is negative", expected="counts", where=where))
+            faults.append(
+                Fault(
+                    found=say("{name} is negative", name=name),
+                    expected=say("counts"),
+                    where=where,
+                )
+            )
     return faults
 
 
-def _and(cluster: str | None) -> str:
-    return f" and {cluster}" if cluster else ""
+def _is(name: str, value: object) -> str:
+    return say("{name} is {value}", name=name, value=value)

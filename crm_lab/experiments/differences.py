@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from crm_lab import formats
 from crm_lab.cards import plain
 from crm_lab.experiments.plan import Plan
+from crm_lab.language import say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,12 @@ class Difference:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.key}: registered {self.registered}, found {self.found}"
+        return say(
+            "{key}: registered {registered}, found {found}",
+            key=self.key,
+            registered=self.registered,
+            found=self.found,
+        )
 
 
 def plan_differences(registered: Plan, found: Plan) -> tuple[Difference, ...]:
@@ -73,19 +80,19 @@ def _difference(key: str, before: object, after: object) -> Difference:
 def _words(key: str, value: object) -> str:
     """Write a value of a plan for people."""
     if value is None:
-        return "nothing"
+        return say("nothing")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes") if value else say("no")
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M} UTC"
+        return f"{formats.minute(value)} UTC"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_words(key, item)}" for name, item in value.items())
     if isinstance(value, float):
         first = key.partition(".")[0]
         is_share = "share" in first or first == "factors"
-        return f"{100 * value:.10g} %" if is_share else f"{value:.12g}"
+        return formats.separated(f"{100 * value:.10g} %" if is_share else f"{value:.12g}")
     if isinstance(value, (list, tuple)):
-        return ", ".join(_words(key, item) for item in value) or "nothing"
+        return ", ".join(_words(key, item) for item in value) or say("nothing")
     if isinstance(value, str):
         return f"'{value}'"
     return str(plain(value))

@@ -23,6 +23,7 @@ from crm_lab.experiments.fields import CONTROL
 from crm_lab.formats import listing
 from crm_lab.gateway import Reader, audits, operations
 from crm_lab.gateway.store import sql_text
+from crm_lab.language import say, say_many
 
 STRATUM_DAYS = 365
 NEWCOMER = "newcomer"
@@ -232,9 +233,14 @@ def _by_upload(reader: Reader, uploaded: pd.Series[str]) -> None:
     twice = sorted(set(uploaded[uploaded.duplicated()]))
     if twice:
         raise LedgerError(
-            f"{len(twice)} ids of the list come twice ({listing(twice)})",
-            expected="each control once",
-            remedy="nothing was written; correct the list",
+            say_many(
+                "{count} ids of the list come twice ({ids})",
+                "{count} ids of the list come twice ({ids})",
+                len(twice),
+                ids=listing(twice),
+            ),
+            expected=say("each control once"),
+            remedy=say("nothing was written; correct the list"),
         )
     reader.temporary_frame(
         "uploaded", pd.DataFrame({"customer_id": uploaded}), {"customer_id": "VARCHAR"}
@@ -246,10 +252,14 @@ def _by_upload(reader: Reader, uploaded: pd.Series[str]) -> None:
     )["customer_id"]
     if len(unknown):
         raise LedgerError(
-            f"{len(unknown)} ids of the list are unknown or may not be contacted"
-            f" ({listing(unknown)})",
-            expected="ids of eligible customers",
-            remedy="nothing was written; correct the list or load the customers first",
+            say_many(
+                "{count} id of the list is unknown or may not be contacted ({ids})",
+                "{count} ids of the list are unknown or may not be contacted ({ids})",
+                len(unknown),
+                ids=listing(unknown),
+            ),
+            expected=say("ids of eligible customers"),
+            remedy=say("nothing was written; correct the list or load the customers first"),
         )
     reader.temporary(
         "drawn_unit",

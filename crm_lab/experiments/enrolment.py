@@ -14,6 +14,7 @@ from crm_lab.experiments.epochs import Epoch, required_epoch
 from crm_lab.experiments.fields import BUCKETS, CONTROL
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
+from crm_lab.language import say
 
 
 def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
@@ -39,16 +40,18 @@ def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
     def check(reader: Reader) -> None:
         if gateway.entries(kind="arms_assigned", subject=plan.name):
             raise LedgerError(
-                f"the experiment '{plan.name}' was assigned before",
-                expected="a new name: arms that were drawn are never drawn again",
+                say("the experiment '{name}' was assigned before", name=plan.name),
+                expected=say("a new name: arms that were drawn are never drawn again"),
             )
         frozen = registered_plan(gateway, plan.name, required=False)
         if frozen is not None and frozen.sha256 != plan.sha256:
             raise LedgerError(
-                f"the file of '{plan.name}' is not the plan that was registered",
-                expected=f"the plan with the hash {frozen.sha256[:16]}…",
-                remedy="put the file back as it was, or register the changed plan:"
-                f" crm-lab experiment register {plan.name}",
+                say("the file of '{name}' is not the plan that was registered", name=plan.name),
+                expected=say("the plan with the hash {digest}…", digest=frozen.sha256[:16]),
+                remedy=say(
+                    "put the file back as it was, or register the changed plan: {command}",
+                    command=f"crm-lab experiment register {plan.name}",
+                ),
             )
         is_registered.append(frozen is not None)
         _check_layer(gateway, plan)
@@ -57,9 +60,12 @@ def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
         sizes.update(reader.counts("drawn", "variant"))
         if not sizes:
             raise LedgerError(
-                "nobody is in the audience",
+                say("nobody is in the audience"),
                 where=plan.name,
-                remedy=f"look at the waterfall of: crm-lab experiment plan {plan.name}",
+                remedy=say(
+                    "look at the waterfall of: {command}",
+                    command=f"crm-lab experiment plan {plan.name}",
+                ),
             )
 
     def entries(reader: Reader, files: Mapping[str, str]) -> list[LedgerEntry]:
@@ -97,10 +103,18 @@ def _check_layer(gateway: Gateway, plan: Plan) -> None:
         if apart or other.layer_to <= plan.layer_from or plan.layer_to <= other.layer_from:
             continue
         raise LedgerError(
-            f"the part {plan.layer_from:g} to {plan.layer_to:g} of the layer '{plan.layer}' is"
-            f" held by '{other.name}' ({other.layer_from:g} to {other.layer_to:g}) until"
-            f" {formats.day(other.ends_at)}",
-            expected="a part of the layer that is free, or another layer",
+            say(
+                "the part {start} to {end} of the layer '{layer}' is held by '{other}'"
+                " ({other_start} to {other_end}) until {until}",
+                start=formats.separated(f"{plan.layer_from:g}"),
+                end=formats.separated(f"{plan.layer_to:g}"),
+                layer=plan.layer,
+                other=other.name,
+                other_start=formats.separated(f"{other.layer_from:g}"),
+                other_end=formats.separated(f"{other.layer_to:g}"),
+                until=formats.day(other.ends_at),
+            ),
+            expected=say("a part of the layer that is free, or another layer"),
             where=plan.name,
         )
 
@@ -117,13 +131,16 @@ def registered_plan(gateway: Gateway, name: str, *, required: bool = True) -> Pl
     if not found:
         if required:
             raise LedgerError(
-                f"the experiment '{name}' was never registered",
-                remedy=f"register and draw it with: crm-lab experiment assign {name}",
+                say("the experiment '{name}' was never registered", name=name),
+                remedy=say(
+                    "register and draw it with: {command}",
+                    command=f"crm-lab experiment assign {name}",
+                ),
             )
         return None
     plan = Plan.from_payload(found[-1].payload["plan"])
     if plan.sha256 != found[-1].payload["sha256"]:
-        raise LedgerError(f"the registered plan of '{name}' does not fit its hash")
+        raise LedgerError(say("the registered plan of '{name}' does not fit its hash", name=name))
     return plan
 
 
@@ -138,8 +155,8 @@ def assigned_at(gateway: Gateway, name: str) -> datetime:
     found = gateway.entries(kind="arms_assigned", subject=name)
     if not found:
         raise LedgerError(
-            f"the experiment '{name}' was never assigned",
-            remedy=f"assign it with: crm-lab experiment assign {name}",
+            say("the experiment '{name}' was never assigned", name=name),
+            remedy=say("assign it with: {command}", command=f"crm-lab experiment assign {name}"),
         )
     return datetime.fromisoformat(found[-1].payload["at"])
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from crm_lab import formats
 from crm_lab.errors import LedgerError
 from crm_lab.experiments.control_group_spec import ControlGroupSpec, StableSpec
 from crm_lab.gateway import Entry, Gateway
+from crm_lab.language import say
 
 RULE_TEXT = "floor(first 8 hex digits of sha256(salt:unit_id) * 10000 / 2**32)"
 RULE_KEYS = ("share", "salt", "channel", "unit", "strata")
@@ -128,8 +130,8 @@ def required_epoch(gateway: Gateway, name: str) -> Epoch:
     epoch = open_epoch(gateway, name)
     if epoch is None:
         raise LedgerError(
-            f"the control group '{name}' was never drawn",
-            remedy="draw it with: crm-lab control-group draw",
+            say("the control group '{name}' was never drawn", name=name),
+            remedy=say("draw it with: crm-lab control-group draw"),
         )
     return epoch
 
@@ -148,8 +150,14 @@ def next_epoch(
     late = [epoch for epoch in before if as_of < (epoch.closed_at or epoch.opened_at)]
     if late:
         raise LedgerError(
-            f"an epoch from {as_of:%Y-%m-%d} would overlap {late[-1].epoch_id}",
-            expected=f"a start after {(late[-1].closed_at or late[-1].opened_at):%Y-%m-%d}",
+            say(
+                "an epoch from {start} would overlap {epoch}",
+                start=formats.day(as_of),
+                epoch=late[-1].epoch_id,
+            ),
+            expected=say(
+                "a start after {day}", day=formats.day(late[-1].closed_at or late[-1].opened_at)
+            ),
         )
     return Epoch(
         epoch_id=f"{spec.name}-{len(before) + 1}",
@@ -171,7 +179,12 @@ def next_epoch(
 def changed_rule(epoch: Epoch, spec: ControlGroupSpec) -> list[str]:
     """Say in what the file differs from the rule of an epoch; empty when it is the same."""
     return [
-        f"{key} {getattr(epoch, key)} (the file says {getattr(spec, key)})"
+        say(
+            "{key} {drawn} (the file says {written})",
+            key=key,
+            drawn=getattr(epoch, key),
+            written=getattr(spec, key),
+        )
         for key in RULE_KEYS
         if getattr(epoch, key) != getattr(spec, key)
     ]

@@ -24,6 +24,7 @@ from crm_lab.experiments.outcomes import (
 )
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.wording import ADJUSTED_SUFFIX
+from crm_lab.language import say
 from crm_lab.stats import (
     Adjustment,
     Comparison,
@@ -187,7 +188,7 @@ class RowEstimator:
         rows = self.outcomes.frame
         one, other = rows[is_treated], rows[is_control]
         if metric not in self.outcomes.columns or metric in self.outcomes.reasons:
-            reason = self.outcomes.reasons.get(metric, "it was not measured")
+            reason = self.outcomes.reasons.get(metric, say("it was not measured"))
             return Estimate(comparison=_unknown(metric, spec, reason, one, other, alpha, arms))
         columns = self.outcomes.columns[metric]
         shared: dict[str, Any] = {"alpha": alpha, "arms": arms}

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from ruamel.yaml.comments import CommentedMap
 
 from crm_lab.errors import SpecError
+from crm_lab.language import say
 from crm_lab.yaml_files import read_yaml
 
 CONTROL = "control"
@@ -27,7 +28,10 @@ def check_name(name: str) -> str:
     """Accept a name that is safe as a file name: small letters, digits and hyphens."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
         raise ValueError(
-            f"'{name}' is not a name of small letters, digits and hyphens (at most 64)"
+            say(
+                "'{name}' is not a name of small letters, digits and hyphens (at most 64)",
+                name=name,
+            )
         )
     return name
 
@@ -35,7 +39,9 @@ def check_name(name: str) -> str:
 def check_whole_buckets(share: float) -> float:
     """Accept a share that is a whole number of 1/10,000 parts."""
     if abs(share * BUCKETS - round(share * BUCKETS)) > 1e-6:
-        raise ValueError(f"{share} is finer than 0.0001, the smallest part of the base")
+        raise ValueError(
+            say("{share} is finer than 0.0001, the smallest part of the base", share=share)
+        )
     return share
 
 
@@ -45,9 +51,16 @@ def read_day(value: object) -> date:
     try:
         day = datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
-        raise ValueError(f"'{value}' is not a day such as 2026-12-01") from None
+        raise ValueError(say("'{value}' is not a day such as 2026-12-01", value=value)) from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise ValueError(f"{day} is not between {FIRST_YEAR} and {LAST_YEAR}")
+        raise ValueError(
+            say(
+                "{day} is not between {first} and {last}",
+                day=day,
+                first=FIRST_YEAR,
+                last=LAST_YEAR,
+            )
+        )
     return day
 
 
@@ -80,8 +93,8 @@ def read_declared(path: Path) -> CommentedMap:
         lines = path.read_text("utf-8-sig").splitlines()
         line = next((n for n, text in enumerate(lines, 1) if _has_no_such_day(text)), None)
         raise SpecError(
-            f"a date that does not exist ({problem})",
-            where=f"{path}, line {line}" if line else str(path),
+            say("a date that does not exist ({problem})", problem=problem),
+            where=say("{path}, line {line}", path=path, line=line) if line else str(path),
         ) from None
 
 

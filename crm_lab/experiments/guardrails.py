@@ -11,6 +11,7 @@ from crm_lab import formats
 from crm_lab.experiments import wording
 from crm_lab.experiments.metrics import MetricSpec
 from crm_lab.experiments.plan import Plan
+from crm_lab.language import say
 from crm_lab.stats import Comparison, Effect
 
 State = Literal["kept", "passed", "cannot tell"]
@@ -54,18 +55,21 @@ class Guardrail:
             return formats.number(value, decimals=2)
 
         against = (
-            wording.GUARDRAIL_CONTROL
+            say(wording.GUARDRAIL_CONTROL)
             if self.limit is None
-            else wording.GUARDRAIL_LIMIT.format(limit=shown(self.limit))
+            else say(wording.GUARDRAIL_LIMIT, limit=shown(self.limit))
         )
-        level = wording.GUARDRAIL_LEVEL.format(
-            level=shown(self.level), low=shown(self.low), high=shown(self.high)
+        level = say(
+            wording.GUARDRAIL_LEVEL,
+            level=shown(self.level),
+            low=shown(self.low),
+            high=shown(self.high),
         )
         effect = self.comparison.absolute
         return {
             "arm": self.arm,
             "guardrail": self.label,
-            "state": wording.GUARDRAIL_STATES[self.state],
+            "state": say(wording.GUARDRAIL_STATES[self.state]),
             "level": level if np.isfinite(self.level) else effect.reason,
             "against": against,
         }

@@ -15,6 +15,7 @@ from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.results import ArmResult, Light, Tone
+from crm_lab.language import grouped, say
 from crm_lab.stats import (
     SampleRatio,
 )
@@ -30,10 +31,10 @@ GOOD_POWER = 0.25
 def light(check: str, tone: Tone, detail: str) -> Light:
     """Make the light of a check from its short name."""
     return Light(
-        name=wording.LIGHT_NAMES[check],
+        name=say(wording.LIGHT_NAMES[check]),
         tone=tone,
         detail=detail,
-        word=wording.LIGHT_WORDS[tone],
+        word=say(wording.LIGHT_WORDS[tone]),
     )
 
 
@@ -43,7 +44,7 @@ def ratio_light(ratio: SampleRatio) -> Light:
     return light(
         "sample_ratio",
         "bad" if ratio.is_mismatch else "good",
-        words.format(p=formats.p_value(ratio.p_value)),
+        say(words, p=formats.p_value(ratio.p_value)),
     )
 
 
@@ -51,17 +52,19 @@ def balance_light(plan: Plan, others: OtherMarketing, imbalances: Sequence[float
     """Say whether the groups were alike before the start, by the differences of the arms."""
     if others.spoils_the_pre_period:
         share = formats.percent(others.before, decimals=0)
-        return light("balance", "unsure", wording.BALANCE_OTHERS.format(share=share))
+        return light("balance", "unsure", say(wording.BALANCE_OTHERS, share=share))
     if not plan.is_adjusted:
-        return light("balance", "unsure", wording.BALANCE_NONE)
+        return light("balance", "unsure", say(wording.BALANCE_NONE))
     worst = max(imbalances, default=0.0, key=lambda value: value if np.isfinite(value) else np.inf)
     if not np.isfinite(worst):
-        return light("balance", "unsure", wording.BALANCE_UNKNOWN)
+        return light("balance", "unsure", say(wording.BALANCE_UNKNOWN))
     return light(
         "balance",
         "good" if worst <= BALANCE_LIMIT else "unsure",
-        wording.BALANCE.format(
-            worst=formats.number(worst, decimals=2), limit=formats.number(BALANCE_LIMIT, decimals=1)
+        say(
+            wording.BALANCE,
+            worst=formats.number(worst, decimals=2),
+            limit=formats.number(BALANCE_LIMIT, decimals=1),
         ),
     )
 
@@ -72,13 +75,13 @@ def contamination_light(
     """Say whether controls were reached after all, and whether the arms got other campaigns too."""
     if touched == 0 and others is not None and others.is_in_the_effect:
         share = formats.percent(others.in_window, decimals=0)
-        return light("contamination", "unsure", wording.NOT_ALONE.format(share=share))
+        return light("contamination", "unsure", say(wording.NOT_ALONE, share=share))
     if touched == 0:
-        return light("contamination", "good", wording.CONTAMINATION_GREEN)
+        return light("contamination", "good", say(wording.CONTAMINATION_GREEN))
     return light(
         "contamination",
         "bad" if touched > CONTAMINATION_LIMIT * controls else "unsure",
-        wording.CONTAMINATION.format(touched=f"{touched:,}", controls=f"{controls:,}"),
+        say(wording.CONTAMINATION, touched=grouped(touched), controls=grouped(controls)),
     )
 
 
@@ -86,12 +89,13 @@ def power_light(plan: Plan, arms: tuple[ArmResult, ...]) -> Light:
     """Say what would have shown."""
     worst = max(arms, key=lambda arm: _or_high(arm.detectable.relative)).detectable
     if not np.isfinite(worst.relative):
-        detail = wording.POWER_UNKNOWN.format(reason=worst.reason or "the base value is 0")
+        detail = say(wording.POWER_UNKNOWN, reason=worst.reason or say("the base value is 0"))
         return light("power", "unsure", detail)
     return light(
         "power",
         "good" if worst.relative <= GOOD_POWER else "unsure",
-        wording.POWER.format(
+        say(
+            wording.POWER,
             detectable=formats.percent(worst.relative, decimals=0, signed=True),
             power=formats.percent(plan.power, decimals=0),
         ),
@@ -110,18 +114,20 @@ def plan_light(
     name = "plan_followed"
     if file_plan is not None and file_plan.sha256 != plan.sha256:
         where = formats.listing(map(str, plan_differences(plan, file_plan)), limit=3)
-        return light(name, "unsure", wording.PLAN_CHANGED.format(where=where))
+        return light(name, "unsure", say(wording.PLAN_CHANGED, where=where))
     if drawn_at > plan.starts_at:
-        return light(name, "unsure", wording.LATE_DRAW.format(drawn=formats.day(drawn_at)))
+        return light(name, "unsure", say(wording.LATE_DRAW, drawn=formats.day(drawn_at)))
     if not look.is_planned:
-        detail = wording.PLAN_OPEN.format(
-            end=formats.day(plan.ends_at - timedelta(days=1)), known=formats.day(data_until)
+        detail = say(
+            wording.PLAN_OPEN,
+            end=formats.day(plan.ends_at - timedelta(days=1)),
+            known=formats.day(data_until),
         )
-        peek = wording.LOOK_PEEK.format(share=formats.percent(look.share, decimals=0))
+        peek = say(wording.LOOK_PEEK, share=formats.percent(look.share, decimals=0))
         return light(name, "unsure", f"{detail}; {peek}")
     if not look.is_final:
         return light(name, "good", look_words(look))
-    return light(name, "good", wording.PLAN_GREEN)
+    return light(name, "good", say(wording.PLAN_GREEN))
 
 
 def _or_high(value: float) -> float:

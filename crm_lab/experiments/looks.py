@@ -15,6 +15,7 @@ from typing import cast
 from crm_lab import formats
 from crm_lab.experiments import wording
 from crm_lab.experiments.plan import Plan
+from crm_lab.language import say
 from crm_lab.stats import Boundary, group_sequential
 
 LATE = timedelta(days=1)
@@ -114,12 +115,13 @@ def nominal_alphas(plan: Plan) -> tuple[float, ...]:
 def look_words(look: Look) -> str:
     """Say which reading this is."""
     if look.is_final:
-        return wording.LOOK_FINAL
+        return say(wording.LOOK_FINAL)
     if not look.is_planned:
-        return wording.LOOK_PEEK.format(share=formats.percent(look.share, decimals=0))
-    return wording.LOOK_PLANNED.format(
+        return say(wording.LOOK_PEEK, share=formats.percent(look.share, decimals=0))
+    return say(
+        wording.LOOK_PLANNED,
         number=look.number,
         of=look.of,
         until=formats.day(look.until - timedelta(days=1)),
-        alpha=f"{look.alpha:.2g}",
+        alpha=formats.significant(look.alpha, figures=2),
     )

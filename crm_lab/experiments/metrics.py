@@ -36,6 +36,7 @@ from pydantic import AfterValidator, Field, RootModel, model_validator
 from crm_lab.errors import SpecError
 from crm_lab.experiments.fields import Number, Whole
 from crm_lab.formats import listing
+from crm_lab.language import message, say
 from crm_lab.yaml_files import Declared, read_yaml, validate
 
 METRICS_FILE = "metrics.yml"
@@ -111,17 +112,17 @@ class MetricSpec(Declared):
     @model_validator(mode="after")
     def _parts_fit(self) -> MetricSpec:
         if (self.kind == "ratio") != (self.denominator is not None):
-            raise ValueError("a ratio has a 'denominator', and nothing else has")
+            raise ValueError(say("a ratio has a 'denominator', and nothing else has"))
         if (self.kind == "quantile") != (self.quantile is not None):
-            raise ValueError("a quantile names its 'quantile', and nothing else does")
+            raise ValueError(say("a quantile names its 'quantile', and nothing else does"))
         if self.kind in ("share", "days_to_first") and (self.cap or self.winsorise):
-            raise ValueError(f"a metric of kind {self.kind} is not capped")
+            raise ValueError(say("a metric of kind {kind} is not capped", kind=self.kind))
         if self.cap is not None and self.winsorise is not None:
-            raise ValueError("give 'cap' or 'winsorise', not both")
+            raise ValueError(say("give 'cap' or 'winsorise', not both"))
         if self.kind == "days_to_first" and self.numerator != "orders":
-            raise ValueError("days_to_first counts the days until the first of 'orders'")
+            raise ValueError(say("days_to_first counts the days until the first of 'orders'"))
         if self.per_week and self.kind != "mean":
-            raise ValueError("'per_week' is for a mean")
+            raise ValueError(say("'per_week' is for a mean"))
         return self
 
     @property
@@ -143,7 +144,10 @@ def check_metric_name(name: str) -> str:
     """Accept a name of small letters, digits and underscores."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         raise ValueError(
-            f"'{name}' is not a name of small letters, digits and underscores (at most 64)"
+            say(
+                "'{name}' is not a name of small letters, digits and underscores (at most 64)",
+                name=name,
+            )
         )
     return name
 
@@ -156,68 +160,70 @@ class _MetricsFile(RootModel[dict[MetricName, MetricSpec]]):
 
 
 BUILT_IN: dict[str, MetricSpec] = {
-    "net_per_customer": MetricSpec(label="margin less costs per customer", numerator="margin"),
-    "revenue_per_customer": MetricSpec(label="revenue per customer", numerator="revenue"),
-    "margin_per_customer": MetricSpec(label="margin per customer", numerator="margin"),
-    "orders_per_customer": MetricSpec(label="orders per customer", numerator="orders"),
+    "net_per_customer": MetricSpec(
+        label=message("margin less costs per customer"), numerator="margin"
+    ),
+    "revenue_per_customer": MetricSpec(label=message("revenue per customer"), numerator="revenue"),
+    "margin_per_customer": MetricSpec(label=message("margin per customer"), numerator="margin"),
+    "orders_per_customer": MetricSpec(label=message("orders per customer"), numerator="orders"),
     "conversion": MetricSpec(
-        label="share of customers who bought", kind="share", numerator="orders"
+        label=message("share of customers who bought"), kind="share", numerator="orders"
     ),
     "average_order_value": MetricSpec(
-        label="average order", kind="ratio", numerator="revenue", denominator="orders"
+        label=message("average order"), kind="ratio", numerator="revenue", denominator="orders"
     ),
     "days_to_first_order": MetricSpec(
-        label="days without an order",
+        label=message("days without an order"),
         kind="days_to_first",
         numerator="orders",
         direction="down",
     ),
     "retention_week_4": MetricSpec(
-        label="share of customers who bought in week 4",
+        label=message("share of customers who bought in week 4"),
         kind="share",
         numerator="orders",
         from_day=21,
         days=7,
     ),
     "median_spend": MetricSpec(
-        label="median spend of buyers", kind="quantile", numerator="revenue", quantile=0.5
+        label=message("median spend of buyers"), kind="quantile", numerator="revenue", quantile=0.5
     ),
     "unsubscribe_rate": MetricSpec(
-        label="share of customers who unsubscribed",
+        label=message("share of customers who unsubscribed"),
         kind="share",
         numerator="unsubscribes",
         direction="down",
         limit=0.01,
     ),
     "complaint_rate": MetricSpec(
-        label="share of customers who complained",
+        label=message("share of customers who complained"),
         kind="share",
         numerator="complaints",
         direction="down",
         limit=0.001,
     ),
     "bounce_rate": MetricSpec(
-        label="share of customers whose message bounced",
+        label=message("share of customers whose message bounced"),
         kind="share",
         numerator="bounces",
         direction="down",
         limit=0.02,
     ),
     "messages_per_week": MetricSpec(
-        label="messages per customer and week",
+        label=message("messages per customer and week"),
         numerator="messages",
         per_week=True,
         direction="down",
         limit=3.0,
     ),
     "nps": MetricSpec(
-        label="net promoter score",
+        label=message("net promoter score"),
         kind="ratio",
         numerator="nps_points",
         denominator="nps_answers",
     ),
     "csat": MetricSpec(
-        label="satisfaction score",
+        label=message("satisfaction score"),
         kind="ratio",
         numerator="csat_points",
         denominator="csat_answers",
@@ -266,16 +272,16 @@ def metric_of(name: str, declared: Mapping[str, Any]) -> MetricSpec:
         return BUILT_IN[name]
     known = sorted({*BUILT_IN, *declared})
     raise SpecError(
-        f"there is no metric '{name}'",
-        expected=f"one of {listing(known, limit=40)}",
+        say("there is no metric '{name}'", name=name),
+        expected=say("one of {words}", words=listing(known, limit=40)),
         where=METRICS_FILE,
-        remedy=f"correct the name, or declare the metric in {METRICS_FILE}",
+        remedy=say("correct the name, or declare the metric in {file}", file=METRICS_FILE),
     )
 
 
 def label_of(name: str, declared: Mapping[str, Any]) -> str:
     """Write a metric for people."""
-    return metric_of(name, declared).label or name.replace("_", " ")
+    return say(metric_of(name, declared).label or name.replace("_", " "))
 
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)

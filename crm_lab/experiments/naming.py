@@ -36,6 +36,7 @@ from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError, Fault, SpecError
 from crm_lab.experiments.spec import TAGGING_FILE, ExperimentSpec
+from crm_lab.language import grouped, message, say, say_many
 from crm_lab.yaml_files import Declared, read_yaml, validate
 
 UTM_KEYS = ("utm_source", "utm_medium", "utm_campaign")
@@ -76,7 +77,9 @@ LOOKS_LIKE: Mapping[str, str] = dict(zip("аеорсухіјѕкмтвн", "aeop
 
 def _word(value: str) -> str:
     if not re.fullmatch(WORD, value):
-        raise ValueError(f"'{value}' is not made of small ASCII letters, digits and - _ .")
+        raise ValueError(
+            say("'{value}' is not made of small ASCII letters, digits and - _ .", value=value)
+        )
     return value
 
 
@@ -117,7 +120,12 @@ class UtmRules(Declared):
     def _consistent(self) -> UtmRules:
         odd = sorted(set(self.medium_of_channel.values()) - set(self.medium))
         if self.medium and odd:
-            raise ValueError(f"medium_of_channel names {formats.listing(odd)}, which no medium is")
+            raise ValueError(
+                say(
+                    "medium_of_channel names {words}, which no medium is",
+                    words=formats.listing(odd),
+                )
+            )
         return self
 
 
@@ -147,16 +155,22 @@ class TaggingRules(Declared):
             unknown = [name for name in held if name not in known]
             if unknown:
                 raise ValueError(
-                    f"the name_pattern holds {{{unknown[0]}}}, which is neither a tag nor one of"
-                    f" {', '.join(DATES)}"
+                    say(
+                        "the name_pattern holds {placeholder}, which is neither a tag nor one of"
+                        " {words}",
+                        placeholder=f"{{{unknown[0]}}}",
+                        words=", ".join(DATES),
+                    )
                 )
             if len(set(held)) < len(held):
-                raise ValueError("the name_pattern holds the same placeholder twice")
+                raise ValueError(say("the name_pattern holds the same placeholder twice"))
             if any(a[1] and b[1] for a, b in pairwise(parts)):
-                raise ValueError("two placeholders of the name_pattern touch: put a _ between them")
+                raise ValueError(
+                    say("two placeholders of the name_pattern touch: put a _ between them")
+                )
         clash = sorted(set(self.tags) & set(DATES))
         if clash:
-            raise ValueError(f"the tag '{clash[0]}' is called like a date")
+            raise ValueError(say("the tag '{name}' is called like a date", name=clash[0]))
         return self
 
     @property
@@ -181,7 +195,7 @@ class UntaggedShare(Result):
         Columns activity, what, expected, to_do: one row per fault.
     """
 
-    title: ClassVar[str] = "Tagging"
+    title: ClassVar[str] = message("Tagging")
 
     activities: int
     untagged: int
@@ -197,13 +211,18 @@ class UntaggedShare(Result):
     def sentence(self) -> str:
         """Say which part is untagged and what comes first."""
         if self.reason:
-            return f"The untagged share is not known: {self.reason}."
+            return say("The untagged share is not known: {reason}.", reason=self.reason)
         if not self.untagged:
-            return f"All {self.activities:,} activities are named and tagged by the rules."
-        names = formats.listing(dict.fromkeys(self.faults["activity"]), limit=SHOWN)
-        return (
-            f"{self.untagged:,} of {self.activities:,} activities"
-            f" ({formats.percent(self.share)}) are not tagged by the rules: {names}."
+            return say(
+                "All {count} activities are named and tagged by the rules.",
+                count=grouped(self.activities),
+            )
+        return say(
+            "{untagged} of {activities} activities ({share}) are not tagged by the rules: {names}.",
+            untagged=grouped(self.untagged),
+            activities=grouped(self.activities),
+            share=formats.percent(self.share),
+            names=formats.listing(dict.fromkeys(self.faults["activity"]), limit=SHOWN),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -250,16 +269,18 @@ def check_name(name: str, rules: TaggingRules, *, where: str = "") -> list[Fault
     if rules.name_pattern is None:
         return []
     if not name:
-        return [Fault(found="the name is empty", expected=_like(rules), where=where)]
+        return [Fault(found=say("the name is empty"), expected=_like(rules), where=where)]
     if len(name) > LONGEST_NAME:
         return [
             Fault(
-                found=f"the name has {len(name):,} characters",
-                expected=f"at most {LONGEST_NAME}",
+                found=say_many(
+                    "the name has {count} character", "the name has {count} characters", len(name)
+                ),
+                expected=say("at most {most}", most=LONGEST_NAME),
                 where=where,
             )
         ]
-    faults = _letter_faults(name, f"the name '{name}'", where)
+    faults = _letter_faults(name, say("the name '{name}'", name=name), where)
     # what else is wrong is looked for in the name as it would be written
     readable = suggest_name(name) if faults else name
     return faults + _part_faults(readable, rules, where)
@@ -295,8 +316,8 @@ def check_experiment(spec: ExperimentSpec, rules: TaggingRules, *, where: str = 
     }
     return faults + [
         Fault(
-            found=f"the name says {tag} '{tags[tag]}'",
-            expected=f"'{value}', as the file says",
+            found=say("the name says {tag} '{value}'", tag=tag, value=tags[tag]),
+            expected=say("'{value}', as the file says", value=value),
             where=where or spec.name,
         )
         for tag, value in said.items()
@@ -332,19 +353,28 @@ def check_utm(
             continue
         given.setdefault(name, []).append(value)
         if name != key:
-            remedy = "write & instead of &amp;" if key.startswith("amp;") else ""
+            remedy = say("write & instead of &amp;") if key.startswith("amp;") else ""
             faults.append(
-                Fault(found=f"the key '{key}'", expected=f"'{name}'", where=place, remedy=remedy)
+                Fault(
+                    found=say("the key '{key}'", key=key),
+                    expected=f"'{name}'",
+                    where=place,
+                    remedy=remedy,
+                )
             )
     for key in UTM_KEYS:
         values = given.get(key, [])
         if not any(values):
-            found = f"{key} is empty" if values else f"{key} is missing"
-            faults.append(Fault(found=found, expected="a value", where=place))
+            found = say("{key} is empty", key=key) if values else say("{key} is missing", key=key)
+            faults.append(Fault(found=found, expected=say("a value"), where=place))
         elif len(set(values)) > 1:
             listed = formats.listing(values, limit=SHOWN)
             faults.append(
-                Fault(found=f"{key} stands there twice: {listed}", expected="once", where=place)
+                Fault(
+                    found=say("{key} stands there twice: {values}", key=key, values=listed),
+                    expected=say("once"),
+                    where=place,
+                )
             )
     first = {key: next((value for value in values if value), "") for key, values in given.items()}
     for key, value in first.items():
@@ -381,8 +411,8 @@ def untagged_share(
     """
     if name not in frame.columns:
         raise DesignError(
-            f"the frame has no column '{name}'",
-            expected=f"one of {formats.listing(map(str, frame.columns))}",
+            say("the frame has no column '{name}'", name=name),
+            expected=say("one of {words}", words=formats.listing(map(str, frame.columns))),
         )
     rows: list[dict[str, str]] = []
     untagged = 0
@@ -393,7 +423,7 @@ def untagged_share(
         untagged += bool(faults)
         rows += [
             {
-                "activity": called or "(no name)",
+                "activity": called or say("(no name)"),
                 "what": fault.found,
                 "expected": fault.expected,
                 "to_do": fault.remedy,
@@ -404,7 +434,7 @@ def untagged_share(
         activities=len(frame),
         untagged=untagged,
         share=untagged / len(frame) if len(frame) else float("nan"),
-        reason="" if len(frame) else "there is no activity",
+        reason="" if len(frame) else say("there is no activity"),
         faults=pd.DataFrame(rows, columns=["activity", "what", "expected", "to_do"]),
     )
 
@@ -451,10 +481,10 @@ def _letter_faults(text: str, what: str, where: str) -> list[Fault]:
     offer = suggest_name(text)
     return [
         Fault(
-            found=f"{what} holds {named}",
-            expected="small ASCII letters, digits, - _ .",
+            found=say("{what} holds {letters}", what=what, letters=named),
+            expected=say("small ASCII letters, digits, - _ ."),
             where=where,
-            remedy=f"write it '{offer}'" if offer else "choose another",
+            remedy=say("write it '{name}'", name=offer) if offer else say("choose another"),
         )
     ]
 
@@ -464,7 +494,11 @@ def _part_faults(name: str, rules: TaggingRules, where: str) -> list[Fault]:
     if found is None:
         return [
             Fault(
-                found=f"the name '{name}' is not built like {rules.name_pattern}",
+                found=say(
+                    "the name '{name}' is not built like {pattern}",
+                    name=name,
+                    pattern=rules.name_pattern,
+                ),
                 expected=_like(rules),
                 where=where,
             )
@@ -486,10 +520,15 @@ def _tag_faults(row: Mapping[str, object], called: str, rules: TaggingRules) -> 
             faults.append(_not_among(value, tag, rule.values, ""))
         elif value and tag in in_name and in_name[tag] != value:
             faults.append(
-                Fault(found=f"{tag} is '{value}'", expected=f"'{in_name[tag]}', as the name says")
+                Fault(
+                    found=say("{tag} is '{value}'", tag=tag, value=value),
+                    expected=say("'{value}', as the name says", value=in_name[tag]),
+                )
             )
         elif not value and rule.required and tag not in named:
-            faults.append(Fault(found=f"{tag} is missing", expected=_choices(rule.values)))
+            faults.append(
+                Fault(found=say("{key} is missing", key=tag), expected=_choices(rule.values))
+            )
     return faults
 
 
@@ -504,7 +543,7 @@ def _campaign_faults(
         faults.append(
             Fault(
                 found=f"utm_campaign '{value}'",
-                expected=f"'{campaign}', the name of the campaign",
+                expected=say("'{name}', the name of the campaign", name=campaign),
                 where=where,
             )
         )
@@ -514,7 +553,11 @@ def _campaign_faults(
     if medium and belongs and medium != belongs:
         faults.append(
             Fault(
-                found=f"utm_medium '{medium}' with the channel '{channel}'",
+                found=say(
+                    "utm_medium '{medium}' with the channel '{channel}'",
+                    medium=medium,
+                    channel=channel,
+                ),
                 expected=f"'{belongs}'",
                 where=where,
             )
@@ -527,15 +570,19 @@ def _pairs(link: str, where: str, faults: list[Fault]) -> list[tuple[str, str]]:
         parts = urlsplit(link.strip())
     except ValueError as problem:
         faults.append(
-            Fault(found=f"'{link}' is no address ({problem})", expected="https://…", where=where)
+            Fault(
+                found=say("'{link}' is no address ({problem})", link=link, problem=problem),
+                expected="https://…",
+                where=where,
+            )
         )
         return []
     behind = parse_qsl(parts.fragment.partition("?")[2] or parts.fragment, keep_blank_values=True)
     if any(key.lower().startswith("utm_") for key, _ in behind):
         faults.append(
             Fault(
-                found="utm tags behind the #",
-                expected="tags before it: what follows # is not counted",
+                found=say("utm tags behind the #"),
+                expected=say("tags before it: what follows # is not counted"),
                 where=where or link[:LONGEST_NAME],
             )
         )
@@ -545,15 +592,19 @@ def _pairs(link: str, where: str, faults: list[Fault]) -> list[tuple[str, str]]:
 def _not_among(value: str, tag: str, allowed: tuple[str, ...], where: str) -> Fault:
     near = difflib.get_close_matches(value, allowed, n=1)
     return Fault(
-        found=f"'{value}' as {tag}",
-        expected=EXAMPLES[tag] + ", for example" if tag in EXAMPLES else _choices(allowed),
+        found=say("'{value}' as {tag}", value=value, tag=tag),
+        expected=say("{example}, for example", example=EXAMPLES[tag])
+        if tag in EXAMPLES
+        else _choices(allowed),
         where=where,
-        remedy=f"perhaps '{near[0]}' is meant" if near else "",
+        remedy=say("perhaps '{name}' is meant", name=near[0]) if near else "",
     )
 
 
 def _choices(allowed: tuple[str, ...]) -> str:
-    return f"one of {formats.listing(allowed, limit=20)}" if allowed else "a word such as spring"
+    if not allowed:
+        return say("a word such as spring")
+    return say("one of {words}", words=formats.listing(allowed, limit=20))
 
 
 def _like(rules: TaggingRules) -> str:
@@ -561,7 +612,7 @@ def _like(rules: TaggingRules) -> str:
         (EXAMPLES.get(part) or next(iter(_values(part, rules)), part)) if is_tag else part
         for part, is_tag in _parts(rules.name_pattern or "")
     )
-    return f"a name such as {example}"
+    return say("a name such as {example}", example=example)
 
 
 def _values(tag: str, rules: TaggingRules) -> tuple[str, ...]:
@@ -603,8 +654,12 @@ def _parts(pattern: str) -> list[tuple[str, bool]]:
     for piece, is_tag in parts:
         if not is_tag and not re.fullmatch(r"[a-z0-9._-]+", piece):
             raise ValueError(
-                f"the name_pattern holds '{piece}', which is no text of small ASCII letters, digits"
-                " and - _ . and no {tag}"
+                say(
+                    "the name_pattern holds '{piece}', which is no text of small ASCII letters,"
+                    " digits and - _ . and no {tag}",
+                    piece=piece,
+                    tag="{tag}",
+                )
             )
     return parts
 

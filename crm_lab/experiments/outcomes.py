@@ -17,9 +17,10 @@ from crm_lab.experiments.metrics import MetricSpec
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import Reader, operations
 from crm_lab.gateway.measures import Measured, as_numbers, customer_measures
+from crm_lab.language import message, say
 
 NET = "net_per_customer"
-NO_COST = "the margin is not known: no margin_share in the plan, and orders without a cost"
+NO_COST = message("the margin is not known: no margin_share in the plan, and orders without a cost")
 RECENCY_SPAN = timedelta(days=365)
 """How far back the last order is looked for."""
 
@@ -117,9 +118,9 @@ class Outcomes:
         for name, used in columns.items():
             lacking = [column for column in used if column not in frame]
             if lacking:
-                reasons.setdefault(name, f"'{lacking[0]}' was not measured")
+                reasons.setdefault(name, say("'{column}' was not measured", column=lacking[0]))
             elif plan.metric(name).numerator == "margin" and frame[used[0]].isna().any():
-                reasons.setdefault(name, NO_COST)
+                reasons.setdefault(name, say(NO_COST))
         return cls(
             frame=frame,
             columns=columns,
@@ -168,7 +169,7 @@ def net_values(plan: Plan, frame: pd.DataFrame) -> tuple[np.ndarray | None, str]
     if plan.margin_share is not None:
         net = frame["revenue"].to_numpy(dtype=float) * plan.margin_share
     elif "margin" not in frame or frame["margin"].isna().any():
-        return None, NO_COST
+        return None, say(NO_COST)
     else:
         net = frame["margin"].to_numpy(dtype=float)
     for name in plan.metrics:
@@ -201,7 +202,7 @@ def wanted_measures(
         spec = plan.metric(name)
         start, end = metric_span(spec, window)
         if start >= end:
-            reasons[name] = f"its first day, day {spec.from_day + 1}, has not come yet"
+            reasons[name] = say("its first day, day {day}, has not come yet", day=spec.from_day + 1)
             continue
         used = _measures_of(spec)
         whole = (start, end) == (window.starts_at, window.ends_at)

@@ -16,6 +16,7 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import bucket_ends
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import Gateway, operations
+from crm_lab.language import grouped, message, say
 from crm_lab.stats import (
     DetectableEffect,
     minimum_detectable_effect_mean,
@@ -52,7 +53,7 @@ class HoldoutOutlook(Result):
         Currency of the amounts.
     """
 
-    title: ClassVar[str] = "What this control group would see"
+    title: ClassVar[str] = message("What this control group would see")
     plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_outlook"
 
     share: float
@@ -67,16 +68,23 @@ class HoldoutOutlook(Result):
         """Say size, sight and price of the group."""
         known = [d for w, m, d in self.detectable if w == 13 and m == "revenue per customer"]
         sight = (
-            f"in 13 weeks it finds a change of revenue per customer of"
-            f" {formats.percent(known[0].relative, decimals=0, signed=True)} or more"
+            say(
+                "in 13 weeks it finds a change of revenue per customer of {change} or more",
+                change=formats.percent(known[0].relative, decimals=0, signed=True),
+            )
             if known and known[0].relative == known[0].relative
-            else "the base has too little history to say what it would see"
+            else say("the base has too little history to say what it would see")
         )
         held = formats.money(self.held_revenue_per_month, self.currency)
-        return (
-            f"{formats.percent(self.share)} of {self.eligible:,} customers who may be contacted is"
-            f" about {self.control:,} controls; {sight} (80 % probability). These customers spend"
-            f" about {held} a month without being asked."
+        return say(
+            "{share} of {eligible} customers who may be contacted is about {controls} controls;"
+            " {sight} (80 % probability). These customers spend about {held} a month without being"
+            " asked.",
+            share=formats.percent(self.share),
+            eligible=grouped(self.eligible),
+            controls=grouped(self.control),
+            sight=sight,
+            held=held,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -122,7 +130,7 @@ def outlook(
     """
     bucket_ends({CONTROL: share})
     if share >= 1:
-        raise DesignError("a control group of everybody", expected="a share below 1")
+        raise DesignError(say("a control group of everybody"), expected=say("a share below 1"))
     end = min(as_of, last_order_at)
     found: list[tuple[int, str, DetectableEffect]] = []
     held = 0.0
@@ -197,7 +205,7 @@ def detectable_share(
     """
     reason = _too_few(n_treatment, n_control) or _no_past(rate)
     if not reason and rate >= 1:
-        reason = "everybody bought in the past"
+        reason = say("everybody bought in the past")
     if reason:
         return _unknown(rate, n_treatment, n_control, alpha, power, reason)
     return minimum_detectable_effect_proportion(
@@ -221,7 +229,7 @@ def detectable_mean(
     """
     reason = _too_few(n_treatment, n_control) or _no_past(mean)
     if not reason and not spread > 0:
-        reason = "customers did not differ in the past"
+        reason = say("customers did not differ in the past")
     if reason:
         return _unknown(mean, n_treatment, n_control, alpha, power, reason)
     return minimum_detectable_effect_mean(
@@ -230,13 +238,13 @@ def detectable_mean(
 
 
 def _too_few(n_treatment: int, n_control: int) -> str:
-    return "a group has fewer than two customers" if min(n_treatment, n_control) < 2 else ""
+    return say("a group has fewer than two customers") if min(n_treatment, n_control) < 2 else ""
 
 
 def _no_past(value: float) -> str:
     if math.isnan(value):
-        return "nobody's past is known"
-    return "" if value > 0 else "nobody bought in the past"
+        return say("nobody's past is known")
+    return "" if value > 0 else say("nobody bought in the past")
 
 
 def _unknown(

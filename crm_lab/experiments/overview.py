@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import ClassVar, Literal
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.registry import TRANSITIONS, Status
 from crm_lab.experiments.spec import ExperimentSpec
 from crm_lab.gateway import Entry, Gateway
+from crm_lab.language import message, say, say_many, word
 
 Evaluation = Literal["decided", "never evaluated", "never started", "open"]
 
@@ -80,7 +81,7 @@ class Registry(Result):
         The moment it is judged at (UTC).
     """
 
-    title: ClassVar[str] = "Experiments"
+    title: ClassVar[str] = message("Experiments")
 
     rows: tuple[RegistryRow, ...]
     attention: tuple[str, ...]
@@ -98,16 +99,33 @@ class Registry(Result):
     def sentence(self) -> str:
         """Say how many there are, where they stand, and name those never evaluated."""
         if not self.rows:
-            return "There is no experiment yet."
+            return say("There is no experiment yet.")
         counts = [(status, sum(r.status == status for r in self.rows)) for status in TRANSITIONS]
-        stand = ", ".join(f"{count} {status}" for status, count in counts if count)
-        text = f"{_counted(len(self.rows), 'experiment')}: {stand}."
+        stand = ", ".join(
+            say("{count} {status}", count=count, status=word(status))
+            for status, count in counts
+            if count
+        )
+        parts = [
+            say_many(
+                "{count} experiment: {stand}.",
+                "{count} experiments: {stand}.",
+                len(self.rows),
+                stand=stand,
+            )
+        ]
         if self.never_evaluated:
-            text += f" Never evaluated: {', '.join(self.never_evaluated)}."
+            parts.append(say("Never evaluated: {names}.", names=", ".join(self.never_evaluated)))
         elif any(row.evaluation == "decided" for row in self.rows):
-            text += " Every experiment that has ended was evaluated."
+            parts.append(say("Every experiment that has ended was evaluated."))
         others = len(self.attention) - len(self.never_evaluated)
-        return text + (f" {_counted(others, 'other point')} to look at." if others else "")
+        if others:
+            parts.append(
+                say_many(
+                    "{count} other point to look at.", "{count} other points to look at.", others
+                )
+            )
+        return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per experiment."""
@@ -148,7 +166,8 @@ class Registry(Result):
     def card_frame(self) -> pd.DataFrame:
         """Give what fits on a card."""
         shown = ["name", "owner", "status", "last_day", "assigned_customers", "evaluation"]
-        return self.to_frame()[[*shown, "decision"]]
+        frame = self.to_frame()[[*shown, "decision"]]
+        return frame.assign(last_day=[_day(row.last_day) for row in self.rows])
 
 
 def build_registry(
@@ -197,8 +216,8 @@ def build_registry(
             registered_at=known.registered_at(name),
             starts_at=starts_at,
             ends_at=ends_at,
-            first_day=formats.day(_local(starts_at, zone)),
-            last_day=formats.day(_local(ends_at, zone) - timedelta(days=1)),
+            first_day=_local(starts_at, zone).date().isoformat(),
+            last_day=(_local(ends_at, zone) - timedelta(days=1)).date().isoformat(),
             assigned=known.assigned(name),
             is_exported=bool(known.of("list_exported", name)),
             decision=known.decision(name),
@@ -210,7 +229,12 @@ def build_registry(
         resolved = (file_plans or {}).get(name)
         if plan is not None and resolved is not None and resolved.sha256 != plan.sha256:
             listed = formats.listing(map(str, plan_differences(plan, resolved)))
-            attention.append((1, f"{name}: the file departs from the registered plan ({listed})."))
+            text = say(
+                "{name}: the file departs from the registered plan ({where}).",
+                name=name,
+                where=listed,
+            )
+            attention.append((1, text))
     return Registry(
         rows=tuple(sorted(rows, key=lambda row: row.starts_at, reverse=True)),
         attention=tuple(text for _, text in sorted(attention)),
@@ -272,23 +296,40 @@ class _Known:
 def _attention(row: RegistryRow, known: _Known, as_of: datetime) -> list[tuple[int, str]]:
     """Say what somebody should look at, each with its rank (0: most pressing)."""
     found: list[tuple[int, str]] = []
-    name = row.name
+    told = {
+        "name": row.name,
+        "owner": row.owner,
+        "status": word(row.status),
+        "decision": word(row.decision),
+        "first_day": _day(row.first_day),
+        "last_day": _day(row.last_day),
+    }
     if row.evaluation == "never evaluated":
-        how = "was closed" if as_of < row.ends_at else f"ended on {row.last_day}"
-        found.append((0, f"{name} {how} and was never evaluated ({row.owner})."))
+        text = (
+            say("{name} was closed and was never evaluated ({owner}).", **told)
+            if as_of < row.ends_at
+            else say("{name} ended on {last_day} and was never evaluated ({owner}).", **told)
+        )
+        found.append((0, text))
     if row.evaluation == "never started":
-        found.append((3, f"{name}: its window ended on {row.last_day} and nobody was assigned."))
+        found.append(
+            (3, say("{name}: its window ended on {last_day} and nobody was assigned.", **told))
+        )
     if row.is_exported and row.status in ("draft", "approved"):
-        found.append((2, f"{name} was sent while its status is '{row.status}'."))
+        found.append((2, say("{name} was sent while its status is '{status}'.", **told)))
     if row.status == "running" and row.decision and as_of >= row.ends_at:
-        found.append((3, f"{name} is decided ({row.decision}) and over, but still 'running'."))
+        found.append(
+            (3, say("{name} is decided ({decision}) and over, but still '{status}'.", **told))
+        )
     if row.registered_at is not None and row.registered_at > row.starts_at:
-        found.append((1, f"{name}: its plan was registered after its start on {row.first_day}."))
-    is_early = any(entry.payload.get("before_end") for entry in known.of("decision", name)[-1:])
+        found.append(
+            (1, say("{name}: its plan was registered after its start on {first_day}.", **told))
+        )
+    is_early = any(entry.payload.get("before_end") for entry in known.of("decision", row.name)[-1:])
     if is_early and row.decision in ("ship", "cannot conclude"):
-        found.append((1, f"{name}: '{row.decision}' was decided before its window ended."))
+        found.append((1, say("{name}: '{decision}' was decided before its window ended.", **told)))
     if not row.has_file:
-        found.append((4, f"{name} stands in the ledger and has no file."))
+        found.append((4, say("{name} stands in the ledger and has no file.", **told)))
     return found
 
 
@@ -300,5 +341,5 @@ def _local(moment: datetime, zone: ZoneInfo) -> datetime:
     return moment.replace(tzinfo=UTC).astimezone(zone)
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _day(text: str) -> str:
+    return formats.day(date.fromisoformat(text))

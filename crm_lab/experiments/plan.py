@@ -22,6 +22,7 @@ from crm_lab.experiments.fields import BUCKETS, CONTROL, REST
 from crm_lab.experiments.metrics import MetricSpec, label_of, metric_of
 from crm_lab.experiments.spec import ExperimentSpec
 from crm_lab.gateway import operations
+from crm_lab.language import word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,7 @@ class Plan:
     def label(self, name: str) -> str:
         """Write one of its metrics for people; what follows a comma, as ``, adjusted``, stays."""
         known, _, rest = name.partition(",")
-        return label_of(known, self.definitions) + (f",{rest}" if rest else "")
+        return label_of(known, self.definitions) + (word(f",{rest}") if rest else "")
 
     def to_payload(self) -> dict[str, Any]:
         """Give the plan as JSON-ready data, complete.

@@ -23,6 +23,7 @@ from crm_lab.experiments.outlook import count_obstacles, detectable_mean, detect
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.reading import open_estimator
 from crm_lab.gateway import Gateway, Reader, recipients
+from crm_lab.language import grouped, message, say, say_many, word
 from crm_lab.stats import (
     DetectableEffect,
 )
@@ -56,7 +57,7 @@ class PowerTable(Result):
         The plan's share.
     """
 
-    title: ClassVar[str] = "What this plan can find"
+    title: ClassVar[str] = message("What this plan can find")
     plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_power"
 
     rows: tuple[tuple[str, str, DetectableEffect], ...]
@@ -72,9 +73,11 @@ class PowerTable(Result):
             for arm, metric, effect in self.rows
             if metric == self.metric
         ]
-        return (
-            f"Smallest change of {self.metric} that shows with"
-            f" {formats.percent(self.power, decimals=0)} probability: {'; '.join(found)}."
+        return say(
+            "Smallest change of {metric} that shows with {power} probability: {found}.",
+            metric=word(self.metric),
+            power=formats.percent(self.power, decimals=0),
+            found="; ".join(found),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -114,7 +117,7 @@ class PlanPreview(Result):
         Whether the ledger holds exactly this plan.
     """
 
-    title: ClassVar[str] = "Plan"
+    title: ClassVar[str] = message("Plan")
     plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_plan"
 
     plan: Plan
@@ -126,15 +129,21 @@ class PlanPreview(Result):
 
     def sentence(self) -> str:
         """Say what is tried on whom, what it can find and what speaks against it."""
-        sizes = ", ".join(f"{name} {count:,}" for name, count in self.sizes.items())
+        sizes = ", ".join(f"{word(name)} {grouped(count)}" for name, count in self.sizes.items())
         last = self.plan.ends_at - timedelta(days=1)
-        text = (
-            f"{self.plan.title}: {formats.day(self.plan.starts_at)} to {formats.day(last)};"
-            f" {sizes}. {self.power.sentence()}"
-        )
+        parts = [
+            say(
+                "{title}: {start} to {end}; {sizes}.",
+                title=self.plan.title,
+                start=formats.day(self.plan.starts_at),
+                end=formats.day(last),
+                sizes=sizes,
+            ),
+            self.power.sentence(),
+        ]
         if not self.objections:
-            return text + " No objection."
-        return text + " Objections: " + " ".join(self.objections)
+            return " ".join([*parts, say("No objection.")])
+        return " ".join([*parts, say("Objections:"), *self.objections])
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per arm and metric."""
@@ -270,21 +279,27 @@ def _objections(
 ) -> list[str]:
     found = []
     if epoch is None:
-        found.append(f"The control group '{plan.control_group}' is not drawn yet.")
+        found.append(say("The control group '{name}' is not drawn yet.", name=plan.control_group))
     if not sizes:
-        found.append("Nobody is in the audience.")
+        found.append(say("Nobody is in the audience."))
     controls = sizes.get(CONTROL, 0)
     if sizes and controls < SMALL_CONTROL:
         found.append(
-            f"Only {controls:,} controls: hold out more, plan a longer window, or pool campaigns."
+            say_many(
+                "Only {count} control: hold out more, plan a longer window, or pool campaigns.",
+                "Only {count} controls: hold out more, plan a longer window, or pool campaigns.",
+                controls,
+            )
         )
     for arm, metric, effect in power.rows:
         if metric == plan.primary_metric and effect.relative > HOPELESS_EFFECT:
             found.append(
-                f"{arm}: only a change above"
-                f" {formats.percent(effect.relative, decimals=0, signed=True)} would show;"
-                " few campaigns bring that."
+                say(
+                    "{arm}: only a change above {change} would show; few campaigns bring that.",
+                    arm=arm,
+                    change=formats.percent(effect.relative, decimals=0, signed=True),
+                )
             )
     if as_of > plan.starts_at:
-        found.append(f"The start, {formats.day(plan.starts_at)}, is past.")
+        found.append(say("The start, {day}, is past.", day=formats.day(plan.starts_at)))
     return found

@@ -24,6 +24,7 @@ from crm_lab.experiments.differences import plan_differences
 from crm_lab.experiments.enrolment import registered_plan
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import Gateway, LedgerEntry, Reader
+from crm_lab.language import say, word
 
 Status = Literal["draft", "approved", "running", "closed"]
 Decision = Literal["ship", "stop", "continue", "cannot conclude"]
@@ -149,13 +150,18 @@ def register_plan(gateway: Gateway, plan: Plan, *, by: str, at: datetime) -> str
         if is_assigned or status != "draft":
             differences = plan_differences(known, plan)
             raise LedgerError(
-                f"another plan of '{plan.name}' is registered"
-                f" ({formats.listing(map(str, differences))})",
-                expected="the registered plan, or a draft to which nobody was assigned yet",
-                where=f"status {status}, arms {'drawn' if is_assigned else 'not drawn'}",
-                remedy="give the changed experiment a new name"
+                say(
+                    "another plan of '{name}' is registered ({where})",
+                    name=plan.name,
+                    where=formats.listing(map(str, differences)),
+                ),
+                expected=say("the registered plan, or a draft to which nobody was assigned yet"),
+                where=say("status {status}, arms drawn", status=word(status))
                 if is_assigned
-                else "take the experiment back to draft first",
+                else say("status {status}, arms not drawn", status=word(status)),
+                remedy=say("give the changed experiment a new name")
+                if is_assigned
+                else say("take the experiment back to draft first"),
             )
         return False
 
@@ -164,8 +170,11 @@ def register_plan(gateway: Gateway, plan: Plan, *, by: str, at: datetime) -> str
             return []
         if at >= plan.ends_at:
             raise LedgerError(
-                f"the window of '{plan.name}' is over, so its outcome could be known",
-                expected="a plan that is registered before its start",
+                say(
+                    "the window of '{name}' is over, so its outcome could be known",
+                    name=plan.name,
+                ),
+                expected=say("a plan that is registered before its start"),
             )
         payload = {"sha256": sha256, "plan": plan.to_payload(), "by": by, "at": at.isoformat()}
         return [("plan_registered", plan.name, payload)]
@@ -219,16 +228,19 @@ def record_decision(
     _signed(by, at)
     if decision not in get_args(Decision):
         raise DesignError(
-            f"'{decision}' is no decision", expected=f"one of {', '.join(get_args(Decision))}"
+            say("'{decision}' is no decision", decision=decision),
+            expected=say("one of {words}", words=", ".join(get_args(Decision))),
         )
     if not result_sha256 and not snapshot:
         raise DesignError(
-            f"the decision on '{name}' rests on no result",
-            expected="the hash of the result (result_sha256) or the snapshot it was read from",
+            say("the decision on '{name}' rests on no result", name=name),
+            expected=say("the hash of the result (result_sha256) or the snapshot it was read from"),
         )
     if close and decision == "continue":
         raise DesignError(
-            f"'{name}' cannot be continued and closed", expected="one of the two", where=name
+            say("'{name}' cannot be continued and closed", name=name),
+            expected=say("one of the two"),
+            where=name,
         )
 
     def entries() -> list[LedgerEntry]:
@@ -236,15 +248,21 @@ def record_decision(
         assert plan is not None  # required=True raises instead
         if not gateway.entries(kind="arms_assigned", subject=name):
             raise LedgerError(
-                f"nobody was assigned to '{name}', so there is nothing to decide",
-                remedy=f"assign it with: crm-lab experiment assign {name}",
+                say("nobody was assigned to '{name}', so there is nothing to decide", name=name),
+                remedy=say(
+                    "assign it with: {command}", command=f"crm-lab experiment assign {name}"
+                ),
             )
         status = current_status(gateway, name)
         earlier = gateway.entries(kind="decision", subject=name)
         if status == "closed" and earlier:
             raise LedgerError(
-                f"'{name}' is closed with the decision '{earlier[-1].payload['decision']}'",
-                expected="one last decision; a new look at it is a new experiment",
+                say(
+                    "'{name}' is closed with the decision '{decision}'",
+                    name=name,
+                    decision=word(earlier[-1].payload["decision"]),
+                ),
+                expected=say("one last decision; a new look at it is a new experiment"),
             )
         payload = {
             "decision": decision,
@@ -279,17 +297,26 @@ def _status_entry(
     possible = [status for status, obstacle in obstacles.items() if not obstacle]
     if to not in obstacles or obstacles[to]:
         why = obstacles.get(to, "")
+        told = {"name": name, "now": now, "to": to}
         raise LedgerError(
-            f"'{name}' cannot go from '{now}' to '{to}'" + (f": {why}" if why else ""),
-            expected=f"{' or '.join(possible)}"
-            if possible
-            else "; ".join(f"{status}, but {why}" for status, why in obstacles.items())
-            or "nothing: a closed experiment stays closed, and a new one gets a new name",
+            say("'{name}' cannot go from '{now}' to '{to}': {why}", why=why, **told)
+            if why
+            else say("'{name}' cannot go from '{now}' to '{to}'", **told),
+            expected=say(" or ").join(possible)
+            or "; ".join(
+                say("{status}, but {why}", status=status, why=why)
+                for status, why in obstacles.items()
+            )
+            or say("nothing: a closed experiment stays closed, and a new one gets a new name"),
         )
     if history and at < history[-1].at:
         raise LedgerError(
-            f"the change of '{name}' is dated {at:%Y-%m-%d %H:%M}, before its last one",
-            expected=f"{history[-1].at:%Y-%m-%d %H:%M} or later",
+            say(
+                "the change of '{name}' is dated {moment}, before its last one",
+                name=name,
+                moment=formats.minute(at),
+            ),
+            expected=say("{moment} or later", moment=formats.minute(history[-1].at)),
         )
     payload = {
         "from": now,
@@ -305,11 +332,13 @@ def _status_entry(
 def _obstacle(gateway: Gateway, name: str, now: Status, to: Status, *, is_registered: bool) -> str:
     """Say what stands in the way of an allowed transition; empty when nothing does."""
     if to == "approved" and not is_registered:
-        return "no plan is registered, so there is nothing to approve"
+        return say("no plan is registered, so there is nothing to approve")
     if to == "running" and not gateway.entries(kind="arms_assigned", subject=name):
-        return "no arms are drawn yet"
+        return say("no arms are drawn yet")
     if to == "draft" and gateway.entries(kind="list_exported", subject=name):
-        return f"its list was exported, and what is sent cannot be taken back from '{now}'"
+        return say(
+            "its list was exported, and what is sent cannot be taken back from '{now}'", now=now
+        )
     return ""
 
 
@@ -328,6 +357,6 @@ def _write(gateway: Gateway, reason: str, check: Check) -> None:
 
 def _signed(by: str, at: datetime) -> None:
     if not by.strip():
-        raise DesignError("nobody is named", expected="who does it, as 'by'")
+        raise DesignError(say("nobody is named"), expected=say("who does it, as 'by'"))
     if at.tzinfo is not None:
-        raise DesignError(f"the time {at} has a zone", expected="UTC without zone")
+        raise DesignError(say("the time {at} has a zone", at=at), expected=say("UTC without zone"))

@@ -16,11 +16,14 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments import wording
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.guardrails import Guardrail
+from crm_lab.experiments.headline import experiment_about, experiment_numbers
 from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.readings import ArmReadings
 from crm_lab.experiments.segments import SegmentReading
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import grouped, message, say
 from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
 ADJUSTED = "revenue_per_customer" + wording.ADJUSTED_SUFFIX
@@ -158,7 +161,7 @@ class ExperimentResult(Result):
         The effect by the segments of the plan.
     """
 
-    title: ClassVar[str] = "What the campaign brought"
+    title: ClassVar[str] = message("What the campaign brought")
     plotter: ClassVar[str] = "crm_lab.plots.effects:plot_effects"
 
     verdict: Verdict
@@ -183,9 +186,9 @@ class ExperimentResult(Result):
     def sentence(self) -> str:
         """Say the decision, the money with its interval and the rule."""
         red = [item.name.lower() for item in self.lights if item.tone == "bad"]
-        parts = [f"{wording.VERDICTS[self.verdict]}."]
+        parts = [f"{say(wording.VERDICTS[self.verdict])}."]
         if red:
-            parts.append(wording.RED.format(checks=", ".join(red)))
+            parts.append(say(wording.RED, checks=", ".join(red)))
         ordered = sorted(self.arms, key=lambda arm: arm.arm != self.best_arm)
         clauses = [self._clause(arm) for arm in ordered]
         parts.append(_capital("; ".join(clauses)) + ".")
@@ -197,15 +200,24 @@ class ExperimentResult(Result):
         ]
         if passed:
             parts.append(
-                wording.GUARDRAIL_PASSED.format(
+                say(
+                    wording.GUARDRAIL_PASSED,
                     which=formats.listing(dict.fromkeys(label for label, _ in passed)),
                     arm=formats.listing(dict.fromkeys(arm for _, arm in passed)),
                 )
             )
-        parts.append(wording.RULE.format(rule=self._rule(), days=self.plan.days))
+        parts.append(say(wording.RULE, rule=self._rule(), days=self.plan.days))
         if not self.look.is_final:
-            parts.append(f"This is {look_words(self.look)}.")
+            parts.append(say("This is {look}.", look=look_words(self.look)))
         return " ".join(parts)
+
+    def subtitle(self) -> str:
+        """Say what was tried, on whom and when."""
+        return experiment_about(self)
+
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the money of the arm that the verdict speaks of: in all, per customer, attributed."""
+        return experiment_numbers(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per arm, metric and effect, in long form."""
@@ -269,8 +281,8 @@ class ExperimentResult(Result):
         rows = []
         for at, name in enumerate(wording.EFFECT_NAMES):
             row = {
-                "number": wording.EFFECT_NAMES[name],
-                "what it is": wording.EFFECT_MEANINGS[name],
+                "number": say(wording.EFFECT_NAMES[name]),
+                "what it is": say(wording.EFFECT_MEANINGS[name]),
             }
             for arm in self.arms:
                 row[arm.arm] = self._effect_words(arm.primary, arm.primary.all_effects[at])
@@ -291,7 +303,7 @@ class ExperimentResult(Result):
                     rows.append(
                         {
                             "arm": item.arm,
-                            "question": wording.READING_QUESTIONS[question],
+                            "question": say(wording.READING_QUESTIONS[question]),
                             "answer": reading.sentence(),
                         }
                     )
@@ -313,10 +325,14 @@ class ExperimentResult(Result):
         if not found:
             known = dict.fromkeys(item.segment for item in self.segments)
             raise DesignError(
-                f"the effect was not read by '{segment}'",
-                expected=f"one of {formats.listing(known)}" if known else "no segment is planned",
-                remedy="name the segment under 'segments' before the start; what is chosen after"
-                " the result was seen finds differences by chance",
+                say("the effect was not read by '{segment}'", segment=segment),
+                expected=say("one of {words}", words=formats.listing(known))
+                if known
+                else say("no segment is planned"),
+                remedy=say(
+                    "name the segment under 'segments' before the start; what is chosen after"
+                    " the result was seen finds differences by chance"
+                ),
             )
         return found
 
@@ -350,14 +366,14 @@ class ExperimentResult(Result):
     def _clause(self, arm: ArmResult) -> str:
         effect, relative = arm.primary.absolute, arm.primary.relative
         if not effect.is_known:
-            return wording.ARM_NO_ESTIMATE.format(arm=arm.arm, reason=effect.reason)
+            return say(wording.ARM_NO_ESTIMATE, arm=arm.arm, reason=effect.reason)
         words = {
             "arm": arm.arm,
             "effect": self._effect(arm.primary),
             "relative": formats.percent_interval(relative.estimate, relative.low, relative.high)
             if relative.is_known
-            else formats.CANNOT_TELL,
-            "controls": f"{arm.controls:,}",
+            else say(formats.CANNOT_TELL),
+            "controls": grouped(arm.controls),
             "total": formats.money_interval(
                 arm.revenue_total.estimate,
                 arm.revenue_total.low,
@@ -374,15 +390,15 @@ class ExperimentResult(Result):
             "continue": wording.ARM_CONTINUE,
             "cannot conclude": wording.ARM_UNKNOWN,
         }
-        return templates[arm.verdict].format(**words)
+        return say(templates[arm.verdict], **words)
 
     def _effect(self, comparison: Comparison) -> str:
         """Write the difference with what it is a difference of."""
         name = comparison.metric.partition(",")[0]
         text = _effect_text(comparison, self.plan)
         if self.plan.metric(name).kind == "mean":
-            return wording.PER_CUSTOMER.format(effect=text)
-        return wording.IN_METRIC.format(effect=text, metric=self.plan.label(name))
+            return say(wording.PER_CUSTOMER, effect=text)
+        return say(wording.IN_METRIC, effect=text, metric=self.plan.label(name))
 
     def _stop_template(self, arm: ArmResult) -> str:
         """Give the reason for which an arm is stopped: its own effect, or a guardrail."""
@@ -398,17 +414,17 @@ class ExperimentResult(Result):
         spec = plan.metric(plan.primary_metric)
         if spec.kind == "share":
             points = formats.number(100 * plan.minimum, decimals=2)
-            minimum = f"{points} {wording.POINTS}"
+            minimum = say("{points} percentage points", points=points)
         elif spec.is_money:
             minimum = formats.money(plan.minimum, plan.currency, decimals=2)
         else:
             minimum = formats.number(plan.minimum, decimals=2)
         rules = wording.RULES if spec.direction == "up" else wording.RULES_DOWN
-        return rules[plan.rule].format(minimum=minimum)
+        return say(rules[plan.rule], minimum=minimum)
 
     def _effect_words(self, comparison: Comparison, effect: Effect) -> str:
         if not effect.is_known:
-            return f"{formats.CANNOT_TELL} ({effect.reason})"
+            return f"{say(formats.CANNOT_TELL)} ({effect.reason})"
         if effect.name in ("relative", "attributable"):
             return formats.percent_interval(effect.estimate, effect.low, effect.high)
         if effect.name == "total" and self.plan.metric(self.plan.primary_metric).is_money:
@@ -452,7 +468,8 @@ def _readable(comparison: Comparison, plan: Plan) -> Mapping[str, str]:
 def _metric_words(metric: str, plan: Plan) -> str:
     """Write a metric, and among whom it is taken where that is not everybody assigned."""
     is_everybody = plan.metric(metric.partition(",")[0]).is_randomised
-    return plan.label(metric) + ("" if is_everybody else wording.AMONG_SOME)
+    name = plan.label(metric)
+    return name if is_everybody else say(wording.AMONG_SOME, metric=name)
 
 
 def _effect_text(comparison: Comparison, plan: Plan) -> str:
@@ -462,7 +479,7 @@ def _effect_text(comparison: Comparison, plan: Plan) -> str:
         places = max(formats.decimals_for(points[1], points[2]), 0)
         estimate = formats.number(points[0], decimals=places, signed=True)
         ends = formats.interval(points[1], points[2], decimals=places)
-        return f"{estimate} percentage points ({ends})"
+        return say("{estimate} percentage points ({ends})", estimate=estimate, ends=ends)
     if plan.metric(comparison.metric.partition(",")[0]).is_money:
         return formats.money_interval(effect.estimate, effect.low, effect.high, plan.currency)
     return formats.number_interval(effect.estimate, effect.low, effect.high)

@@ -20,6 +20,7 @@ from crm_lab.cards import Result
 from crm_lab.experiments.epochs import Epoch
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import Gateway, audits, operations
+from crm_lab.language import message, say, say_many
 
 DRIFT_LIMIT = 0.2
 LOST_LIMIT = 0.3
@@ -54,7 +55,7 @@ class RotationAdvice(Result):
         Currency of the amounts.
     """
 
-    title: ClassVar[str] = "Rotation"
+    title: ClassVar[str] = message("Rotation")
 
     epoch: Epoch
     as_of: datetime
@@ -74,18 +75,27 @@ class RotationAdvice(Result):
 
     def sentence(self) -> str:
         """Say whether to redraw, why, and what the group costs a month."""
-        cost = formats.money(self.monthly_cost, self.currency)
-        lift = formats.percent(self.assumed_lift, signed=True)
-        price = (
-            f"Holding it costs about {cost} of sales a month, if campaigns bring {lift}"
-            f" (the controls spend {formats.money(self.monthly_revenue, self.currency)})."
+        price = say(
+            "Holding it costs about {cost} of sales a month, if campaigns bring {lift} (the"
+            " controls spend {spent}).",
+            cost=formats.money(self.monthly_cost, self.currency),
+            lift=formats.percent(self.assumed_lift, signed=True),
+            spent=formats.money(self.monthly_revenue, self.currency),
         )
-        held = (
-            f"{self.epoch.epoch_id}, held for {formats.number(self.months_held, decimals=1)} months"
+        held = {
+            "epoch": self.epoch.epoch_id,
+            "months": formats.number(self.months_held, decimals=1),
+        }
+        advice = (
+            say(
+                "Draw {epoch}, held for {months} months, anew: {reasons}.",
+                reasons="; ".join(self.reasons),
+                **held,
+            )
+            if self.reasons
+            else say("Keep {epoch}, held for {months} months.", **held)
         )
-        if not self.reasons:
-            return f"Keep {held}. {price}"
-        return f"Draw {held}, anew: {'; '.join(self.reasons)}. {price}"
+        return f"{advice} {price}"
 
     def to_frame(self) -> pd.DataFrame:
         """Give the drift of the covariates."""
@@ -110,7 +120,7 @@ class Independence(Result):
         Of the chi-square test of independence; NaN where it cannot be made.
     """
 
-    title: ClassVar[str] = "Is the redraw independent?"
+    title: ClassVar[str] = message("Is the redraw independent?")
 
     old: str
     new: str
@@ -121,16 +131,22 @@ class Independence(Result):
 
     def sentence(self) -> str:
         """Say how many controls stayed controls, beside what chance gives."""
-        found = (
-            f"{self.both:,} customers are controls in {self.old} and in {self.new};"
-            f" {formats.number(self.expected, decimals=1)} are expected of independent draws"
+        found = say_many(
+            "{count} customer is a control in {old} and in {new}; {expected} are expected of"
+            " independent draws",
+            "{count} customers are controls in {old} and in {new}; {expected} are expected of"
+            " independent draws",
+            self.both,
+            old=self.old,
+            new=self.new,
+            expected=formats.number(self.expected, decimals=1),
         )
         if math.isnan(self.p_value):
-            return f"{found}; too few to test."
-        word = (
-            "no sign of dependence" if self.p_value >= 0.001 else "the draws depend on each other"
-        )
-        return f"{found} (p = {formats.p_value(self.p_value)}): {word}."
+            return say("{found}; too few to test.", found=found)
+        p = formats.p_value(self.p_value)
+        if self.p_value >= 0.001:
+            return say("{found} (p = {p}): no sign of dependence.", found=found, p=p)
+        return say("{found} (p = {p}): the draws depend on each other.", found=found, p=p)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the counts, one row per variant of the old epoch."""
@@ -212,17 +228,28 @@ def _reasons(
 ) -> list[str]:
     found = []
     if as_of > epoch.opened_at + timedelta(days=epoch.planned_horizon_days):
-        found.append(f"the planned {epoch.planned_horizon_days} days have passed")
+        found.append(
+            say_many(
+                "the planned {count} day has passed",
+                "the planned {count} days have passed",
+                epoch.planned_horizon_days,
+            )
+        )
     if controls and lost > LOST_LIMIT * controls:
         found.append(
-            f"{formats.percent(lost / controls, decimals=0)} of the controls may no longer be"
-            " contacted"
+            say(
+                "{share} of the controls may no longer be contacted",
+                share=formats.percent(lost / controls, decimals=0),
+            )
         )
     worst = float(drift["at the draw"].abs().max())
     if worst > DRIFT_LIMIT:
         found.append(
-            f"the group differed from the others before the draw"
-            f" ({formats.number(worst, decimals=2)} standard deviations)"
+            say(
+                "the group differed from the others before the draw ({difference} standard"
+                " deviations)",
+                difference=formats.number(worst, decimals=2),
+            )
         )
     return found
 

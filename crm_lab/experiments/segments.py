@@ -19,6 +19,7 @@ from crm_lab.cards import Result
 from crm_lab.experiments import wording
 from crm_lab.experiments.estimators import RowEstimator
 from crm_lab.experiments.fields import CONTROL
+from crm_lab.language import grouped, message, say
 from crm_lab.stats import Comparison, PooledEffects, pool_effects, unknown_comparison
 
 SMALLEST_GROUP = 30
@@ -43,7 +44,7 @@ class SegmentReading(Result):
         Shrunken effects and the test of heterogeneity.
     """
 
-    title: ClassVar[str] = "The effect by segment"
+    title: ClassVar[str] = message("The effect by segment")
     plotter: ClassVar[str] = "crm_lab.plots.effects:plot_segments"
 
     segment: str
@@ -57,7 +58,7 @@ class SegmentReading(Result):
     @property
     def label(self) -> str:
         """The segment, as people call it."""
-        return wording.SEGMENT_LABELS.get(self.segment, self.segment)
+        return say(wording.SEGMENT_LABELS.get(self.segment, self.segment))
 
     @property
     def is_readable(self) -> bool:
@@ -79,7 +80,7 @@ class SegmentReading(Result):
             "groups": str(len(known)),
         }
         if not self.is_readable:
-            return wording.SEGMENTS_FEW.format(**words)
+            return say(wording.SEGMENTS_FEW, **words)
         first = wording.SEGMENTS_DIFFER if self.differs else wording.SEGMENTS_ALIKE
         certain = [
             name
@@ -88,7 +89,7 @@ class SegmentReading(Result):
         ]
         second = wording.SEGMENTS_CERTAIN if certain else wording.SEGMENTS_NONE
         return " ".join(
-            [first.format(**words), second.format(groups=formats.listing(certain, limit=10))]
+            [say(first, **words), say(second, groups=formats.listing(certain, limit=10))]
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -115,7 +116,9 @@ class SegmentReading(Result):
     def card_frame(self) -> pd.DataFrame:
         """Give the groups as people read them."""
         factor = 100.0 if self.scale == "share" else 1.0
-        unit = wording.POINTS if self.scale == "share" else self.currency
+        unit = (
+            say(wording.POINTS) if self.scale == "share" else formats.currency_name(self.currency)
+        )
         rows = []
         for row in self.to_frame().to_dict("records"):
             is_known = np.isfinite(row["estimate"])
@@ -126,12 +129,12 @@ class SegmentReading(Result):
             rows.append(
                 {
                     "group": row["group"],
-                    "customers": f"{row['n_treatment']:,}",
-                    "controls": f"{row['n_control']:,}",
-                    f"effect ({unit})": formats.number_interval(*raw)
+                    "customers": grouped(row["n_treatment"]),
+                    "controls": grouped(row["n_control"]),
+                    say("effect ({unit})", unit=unit): formats.number_interval(*raw)
                     if is_known
                     else row["reason"],
-                    f"drawn to the mean ({unit})": formats.number_interval(*drawn)
+                    say("drawn to the mean ({unit})", unit=unit): formats.number_interval(*drawn)
                     if is_known
                     else "",
                     "p (Holm)": formats.p_value(row["p_holm"]),
@@ -214,7 +217,7 @@ def _group(
     if min(sizes) < SMALLEST_GROUP:
         return unknown_comparison(
             metric=metric,
-            reason=wording.SEGMENT_SMALL.format(limit=SMALLEST_GROUP),
+            reason=say(wording.SEGMENT_SMALL, limit=SMALLEST_GROUP),
             method="none",
             alpha=alpha,
             n_treatment=sizes[0],

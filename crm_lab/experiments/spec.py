@@ -51,8 +51,9 @@ from crm_lab.experiments.metrics import (
     load_metrics,
     metric_of,
 )
-from crm_lab.formats import listing, percent
+from crm_lab.formats import day, listing, percent
 from crm_lab.gateway.segments import Segment
+from crm_lab.language import say, say_many
 from crm_lab.stats.sequential import SMALLEST_STEP, Boundary
 from crm_lab.yaml_files import Declared, place, validate
 
@@ -114,13 +115,13 @@ class MetricsSpec(Declared):
     @model_validator(mode="after")
     def _different(self) -> MetricsSpec:
         if self.primary in self.secondary:
-            raise ValueError(f"'{self.primary}' is both primary and secondary")
+            raise ValueError(say("'{name}' is both primary and secondary", name=self.primary))
         if len(set(self.secondary)) < len(self.secondary):
-            raise ValueError("a secondary metric stands there twice")
+            raise ValueError(say("a secondary metric stands there twice"))
         if len(set(self.guardrails)) < len(self.guardrails):
-            raise ValueError("a guardrail stands there twice")
+            raise ValueError(say("a guardrail stands there twice"))
         if self.primary in self.guardrails:
-            raise ValueError(f"'{self.primary}' is both primary and a guardrail")
+            raise ValueError(say("'{name}' is both primary and a guardrail", name=self.primary))
         return self
 
     @property
@@ -162,7 +163,13 @@ class LooksSpec(Declared):
     def _rising(self) -> LooksSpec:
         steps = [later - earlier for earlier, later in pairwise((0.0, *self.at))]
         if self.at[-1] != 1 or min(steps) < SMALLEST_STEP:
-            raise ValueError(f"{list(self.at)} does not rise to 1 in steps of {SMALLEST_STEP}")
+            raise ValueError(
+                say(
+                    "{shares} does not rise to 1 in steps of {step}",
+                    shares=list(self.at),
+                    step=SMALLEST_STEP,
+                )
+            )
         return self
 
 
@@ -183,9 +190,9 @@ class DecisionSpec(Declared):
     @model_validator(mode="after")
     def _minimum_fits(self) -> DecisionSpec:
         if self.rule == "interval_above_minimum" and self.minimum <= 0:
-            raise ValueError("the rule interval_above_minimum needs a 'minimum' above 0")
+            raise ValueError(say("the rule interval_above_minimum needs a 'minimum' above 0"))
         if self.rule == "interval_above_zero" and self.minimum != 0:
-            raise ValueError("the rule interval_above_zero takes no 'minimum'")
+            raise ValueError(say("the rule interval_above_zero takes no 'minimum'"))
         return self
 
 
@@ -232,7 +239,9 @@ class LayerSpec(Declared):
     @model_validator(mode="after")
     def _in_order(self) -> LayerSpec:
         if self.end <= self.start:
-            raise ValueError(f"the part from {self.start} to {self.end} is empty")
+            raise ValueError(
+                say("the part from {start} to {end} is empty", start=self.start, end=self.end)
+            )
         return self
 
 
@@ -306,13 +315,15 @@ def load_experiment(folder: Path, name: str) -> ExperimentSpec:
     try:
         check_name(name)
     except ValueError as problem:
-        raise SpecError(str(problem), expected="the name of an experiment") from None
+        raise SpecError(str(problem), expected=say("the name of an experiment")) from None
     path = folder / f"{name}.yml"
     if not path.is_file():
         known = [item for item in experiment_names(folder) if item]
         raise SpecError(
-            f"there is no experiment '{name}'",
-            expected=f"one of {listing(known, limit=20)}" if known else "a file there",
+            say("there is no experiment '{name}'", name=name),
+            expected=say("one of {words}", words=listing(known, limit=20))
+            if known
+            else say("a file there"),
             where=str(path),
         )
     data = read_declared(path)
@@ -340,8 +351,10 @@ def _unknown_metrics(
             if metric.kind == "quantile" and name not in spec.metrics.secondary:
                 found.append(
                     Fault(
-                        found=f"'{name}' is a quantile among customers who bought",
-                        expected="a metric over everybody assigned; a quantile may be secondary",
+                        found=say("'{name}' is a quantile among customers who bought", name=name),
+                        expected=say(
+                            "a metric over everybody assigned; a quantile may be secondary"
+                        ),
                         where=place(path, data, ("metrics",)),
                     )
                 )
@@ -379,11 +392,20 @@ def contradictions(
     found: list[tuple[tuple[str, ...], str]] = []
     start, end = day_or_none(data.get("starts_on")), day_or_none(data.get("ends_on"))
     if start is not None and end is not None and end < start:
-        found.append((("ends_on",), f"the end {end} is before the start {start}"))
+        found.append(
+            (
+                ("ends_on",),
+                say(
+                    "the end {end} is before the start {start}",
+                    end=day(end),
+                    start=day(start),
+                ),
+            )
+        )
     arms = data.get("arms")
     factors = data.get("factors")
     if bool(arms) == bool(factors):
-        found.append((("arms",), "give either 'arms' or 'factors'"))
+        found.append((("arms",), say("give either 'arms' or 'factors'")))
     if isinstance(factors, Mapping):
         found += _contradictory_factors(factors)
     if isinstance(arms, Mapping):
@@ -391,27 +413,42 @@ def contradictions(
         numbers = [share for share in shares if isinstance(share, (int, float))]
         total = sum(share for share in numbers if not isinstance(share, bool))
         if total > 1 + 1e-9:
-            found.append((("arms",), f"the shares add up to {percent(total)}, above 100 %"))
+            found.append(
+                (("arms",), say("the shares add up to {total}, above 100 %", total=percent(total)))
+            )
         found += [
-            (("arms", name), f"the name '{name}' is kept for customers who get nothing")
+            (
+                ("arms", name),
+                say("the name '{name}' is kept for customers who get nothing", name=name),
+            )
             for name in (CONTROL, REST)
             if name in arms
         ]
     if file_name and isinstance(data.get("name"), str) and data["name"] != file_name:
-        found.append((("name",), f"'{data['name']}' is not the name of the file, '{file_name}'"))
+        text = say(
+            "'{name}' is not the name of the file, '{file}'", name=data["name"], file=file_name
+        )
+        found.append((("name",), text))
     return found
 
 
 def _contradictory_factors(factors: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
     found: list[tuple[tuple[str, ...], str]] = []
     if len(factors) != 2:
-        found.append((("factors",), f"{len(factors)} factors; a factorial design has two"))
+        text = say_many(
+            "{count} factors; a factorial design has two",
+            "{count} factors; a factorial design has two",
+            len(factors),
+        )
+        found.append((("factors",), text))
     for name, levels in factors.items():
         shares = list(levels.values()) if isinstance(levels, Mapping) else []
         numbers = [share for share in shares if isinstance(share, (int, float))]
         if len(shares) < 2 or len(numbers) < len(shares):
-            found.append((("factors", name), "at least two levels, each with its share"))
+            found.append((("factors", name), say("at least two levels, each with its share")))
         elif abs(sum(numbers) - 1) > 1e-9:
             total = percent(sum(numbers))
-            found.append((("factors", name), f"the shares add up to {total}, not to 100 %"))
+            found.append(
+                (("factors", name), say("the shares add up to {total}, not to 100 %", total=total))
+            )
     return found

@@ -39,6 +39,7 @@ from crm_lab.gateway.measures import (
     customers_by_variant,
     power_sums,
 )
+from crm_lab.language import say
 from crm_lab.stats import (
     Comparison,
     Moments,
@@ -102,7 +103,7 @@ class SummaryEstimator:
             return Estimate(
                 comparison=unknown_comparison(
                     metric=metric,
-                    reason=size_reason(n_t, n_c, arms=arms) or reason or SUMMARY_KIND,
+                    reason=size_reason(n_t, n_c, arms=arms) or reason or say(SUMMARY_KIND),
                     method="none",
                     n_treatment=n_t,
                     n_control=n_c,
@@ -250,8 +251,8 @@ def open_summaries(reader: Reader, plan: Plan, window: Window, population: str) 
     """
     if plan.strata:
         raise DesignError(
-            "strata and a base above two million customers",
-            expected="no 'strata' in a plan of this size",
+            say("strata and a base above two million customers"),
+            expected=say("no 'strata' in a plan of this size"),
         )
     wanted, columns, reasons = summary_measures(plan, window)
     counts = reader.rows(customers_by_variant(population))
@@ -260,7 +261,7 @@ def open_summaries(reader: Reader, plan: Plan, window: Window, population: str) 
     money = [item.column for item in wanted if item.measure in MONEY_MEASURES]
     rows = power_sums(reader, relation, groups, money=money, counted=counted)
     if any(row["drawn_with_others"] for row in rows):
-        reasons = dict.fromkeys(plan.metrics, SUMMARY_CLUSTERS)
+        reasons = dict.fromkeys(plan.metrics, say(SUMMARY_CLUSTERS))
     return SummaryEstimator(
         plan=plan,
         customers={str(row["variant"]): int(row["customers"]) for row in counts},
@@ -277,13 +278,13 @@ def summary_measures(
 ) -> tuple[list[Measured], dict[str, tuple[str, ...]], dict[str, str]]:
     """List the columns that sums are taken of; what rows alone can give has a reason."""
     wanted, columns, reasons = wanted_measures(plan, window)
-    reasons[NET] = SUMMARY_MARGIN
+    reasons[NET] = say(SUMMARY_MARGIN)
     for name in list(columns):
         spec = plan.metric(name)
         if spec.kind in ("days_to_first", "quantile") or spec.winsorise or spec.cap:
-            reasons[name] = SUMMARY_KIND
+            reasons[name] = say(SUMMARY_KIND)
         if spec.numerator == "margin":
-            reasons[name] = SUMMARY_MARGIN
+            reasons[name] = say(SUMMARY_MARGIN)
     columns = {name: used for name, used in columns.items() if name not in reasons}
     columns.setdefault("revenue_per_customer", ("revenue",))
     used = {column for parts in columns.values() for column in parts}

@@ -18,6 +18,7 @@ from crm_lab.gateway.mapping import LoadedMap, load_map, load_maps
 from crm_lab.gateway.reads import Reader
 from crm_lab.gateway.schema import BATCH_COLUMN, TABLES
 from crm_lab.gateway.store import DataFile, Snapshot, Store, quoted, sql_text
+from crm_lab.language import say
 
 __all__ = [
     "Entry",
@@ -60,6 +61,11 @@ class Gateway:
         self._threads = threads
         self._snapshot_id = snapshot_id
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever loaded."""
+        return not Store(self.folder, threads=self._threads).is_there
+
     def import_file(self, source: LoadedMap, file: Path, *, progress: bool = False) -> ImportReport:
         """Load one file through its map (see :func:`crm_lab.gateway.imports.import_file`)."""
         store = Store.create(self.folder, threads=self._threads)
@@ -88,7 +94,7 @@ class Gateway:
     def record(self, kind: EntryKind, subject: str, payload: Mapping[str, Any]) -> str:
         """Write one entry into the ledger and give its digest."""
         store = self._store()
-        with store.write_lock(f"recording {kind}"), store.transaction() as db:
+        with store.write_lock(say("recording {what}", what=kind)), store.transaction() as db:
             return ledger.append(db, kind, subject, payload)
 
     def append(
@@ -153,8 +159,12 @@ class Gateway:
         twice = reader.integer(f"select count(*) - count(distinct ({key})) from ({held})")
         if there or twice:
             raise LedgerError(
-                f"{there + twice} rows of {name} are there already or come twice",
-                expected="rows that are new",
+                say(
+                    "{count} rows of {table} are there already or come twice",
+                    count=there + twice,
+                    table=name,
+                ),
+                expected=say("rows that are new"),
                 where=reason,
             )
         return file

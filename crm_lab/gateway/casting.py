@@ -13,21 +13,26 @@ from crm_lab.gateway.notation import AMOUNT, number_sql, trimmed_sql
 from crm_lab.gateway.schema import Column
 from crm_lab.gateway.staging import ROW_NO, STAGED, Staged, notation_of, staged_columns
 from crm_lab.gateway.store import sql_text
+from crm_lab.language import message, say
 
 REASONS = {
-    "missing": "a required value is empty",
-    "id_read_as_number": "the id looks like a number that a spreadsheet rewrote (17.0, 1.2E+10)",
-    "not_a_whole_number": "not a whole number",
-    "not_a_number": "not a number",
-    "not_an_amount": "not an amount as the map declares amounts",
-    "more_than_two_decimals": "an amount with more than two decimals",
-    "amount_out_of_range": "an amount too large to be true",
-    "not_a_date": "not a date in a declared format",
-    "date_out_of_range": "a date outside 1900 to 2200",
-    "not_yes_or_no": "neither yes nor no",
-    "unknown_value": "a word outside the closed list; translate it under 'values' in the map",
-    "duplicate_key": "the same key stands in an earlier record of the file",
-    "wrong_number_of_fields": "more or fewer fields than the header",
+    "missing": message("a required value is empty"),
+    "id_read_as_number": message(
+        "the id looks like a number that a spreadsheet rewrote (17.0, 1.2E+10)"
+    ),
+    "not_a_whole_number": message("not a whole number"),
+    "not_a_number": message("not a number"),
+    "not_an_amount": message("not an amount as the map declares amounts"),
+    "more_than_two_decimals": message("an amount with more than two decimals"),
+    "amount_out_of_range": message("an amount too large to be true"),
+    "not_a_date": message("not a date in a declared format"),
+    "date_out_of_range": message("a date outside 1900 to 2200"),
+    "not_yes_or_no": message("neither yes nor no"),
+    "unknown_value": message(
+        "a word outside the closed list; translate it under 'values' in the map"
+    ),
+    "duplicate_key": message("the same key stands in an earlier record of the file"),
+    "wrong_number_of_fields": message("more or fewer fields than the header"),
 }
 """Every reason for which a record is set aside; references add ``unknown_<table>``."""
 
@@ -51,8 +56,9 @@ NO = ("false", "0", "no", "n", "f", "нет", "ложь")
 def reason_text(reason: str) -> str:
     """Explain a reason code to people."""
     if reason.startswith("unknown_") and reason not in REASONS:
-        return f"refers to a {reason.removeprefix('unknown_')} that the gateway does not know"
-    return REASONS[reason]
+        table = reason.removeprefix("unknown_")
+        return say("refers to a {table} that the gateway does not know", table=table)
+    return say(REASONS[reason])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

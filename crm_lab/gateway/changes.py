@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from crm_lab import formats
 from crm_lab.errors import ImportRefusedError
 from crm_lab.gateway.batches import Attempt, Rejected
 from crm_lab.gateway.notation import EXACT
@@ -22,6 +23,7 @@ from crm_lab.gateway.store import (
     scan,
     sql_text,
 )
+from crm_lab.language import say
 
 LOADED = "(select * from judged where problem is null)"
 
@@ -137,22 +139,39 @@ def reconcile(
     )
     problems = []
     if rows_after != rows_before + attempt.inserted:
-        problems.append(f"{rows_after:,} rows after {rows_before:,} + {attempt.inserted:,} new")
+        problems.append(
+            say(
+                "{after} rows after {before} + {new} new",
+                after=formats.number(rows_after),
+                before=formats.number(rows_before),
+                new=formats.number(attempt.inserted),
+            )
+        )
     if held != attempt.loaded:
-        problems.append(f"{held:,} rows held of {attempt.loaded:,} loaded")
+        problems.append(
+            say(
+                "{held} rows held of {loaded} loaded",
+                held=formats.number(held),
+                loaded=formats.number(attempt.loaded),
+            )
+        )
     if staged.amount_in is not None:
         attempt.amount_loaded = amount
         attempt.amount_rejected = _amount_rejected(attempt, staged, rejected)
         if staged.amount_in != EXACT.add(amount, attempt.amount_rejected):
             problems.append(
-                f"{staged.amount_in} in the file, {attempt.amount_loaded} loaded"
-                f" + {attempt.amount_rejected} set aside"
+                say(
+                    "{file} in the file, {loaded} loaded + {rejected} set aside",
+                    file=staged.amount_in,
+                    loaded=attempt.amount_loaded,
+                    rejected=attempt.amount_rejected,
+                )
             )
     if problems:
         raise ImportRefusedError(
-            f"rows or money do not add up: {'; '.join(problems)}",
+            say("rows or money do not add up: {problems}", problems="; ".join(problems)),
             where=str(attempt.file),
-            remedy="nothing was loaded; check the map's decimal and thousands separators",
+            remedy=say("nothing was loaded; check the map's decimal and thousands separators"),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from crm_lab.errors import DesignError
 from crm_lab.gateway.expressions import local_day, moment, valid_orders
 from crm_lab.gateway.recipients import assigned
+from crm_lab.language import say
 
 CohortBy = Literal["month", "channel", "form", "region_code", "age_band", "income_band", "gender"]
 COHORTS: tuple[CohortBy, ...] = get_args(CohortBy)
@@ -39,7 +40,10 @@ def acquired(until: datetime, *, by: CohortBy, zone: str) -> str:
         There is no such group.
     """
     if by not in COHORTS:
-        raise DesignError(f"no cohorts by '{by}'", expected=f"one of {', '.join(COHORTS)}")
+        raise DesignError(
+            say("no cohorts by '{by}'", by=by),
+            expected=say("one of {choices}", choices=", ".join(COHORTS)),
+        )
     end = moment(until)
     day = local_day("ordered_at", zone)
     label = {

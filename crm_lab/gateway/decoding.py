@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from crm_lab.errors import FileError
+from crm_lab.language import message, say
 
+PARQUET = b"PAR1"
 _SIGNATURES = (
-    (b"PK\x03\x04", "an Excel workbook or a zip file"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"PAR1", "a Parquet file"),
-    (codecs.BOM_UTF16_LE, "a UTF-16 file"),
-    (codecs.BOM_UTF16_BE, "a UTF-16 file"),
+    (b"PK\x03\x04", message("this is an Excel workbook or a zip file")),
+    (b"\xd0\xcf\x11\xe0", message("this is an old Excel workbook")),
+    (b"\x1f\x8b", message("this is a gzip file")),
+    (PARQUET, message("this is a Parquet file")),
+    (codecs.BOM_UTF16_LE, message("this is a UTF-16 file")),
+    (codecs.BOM_UTF16_BE, message("this is a UTF-16 file")),
 )
 
 
@@ -58,16 +60,21 @@ class DecodedLines(Iterator[str]):
             text = line.decode(self._encoding)
         except UnicodeDecodeError as problem:
             raise FileError(
-                f"byte {problem.start + 1} of line {self._line} is not {self._encoding}",
+                say(
+                    "byte {place} of line {line} is not {encoding}",
+                    place=problem.start + 1,
+                    line=self._line,
+                    encoding=self._encoding,
+                ),
                 where=str(self._file),
                 remedy=self._advice(line),
             ) from None
         if "\x00" in text:
             raise FileError(
-                f"line {self._line} holds a zero byte",
-                expected="a text file",
+                say("line {line} holds a zero byte", line=self._line),
+                expected=say("a text file"),
                 where=str(self._file),
-                remedy="the file may be UTF-16 or an Excel file: save it as 'CSV UTF-8'",
+                remedy=say("the file may be UTF-16 or an Excel file: save it as 'CSV UTF-8'"),
             )
         return text
 
@@ -75,20 +82,23 @@ class DecodedLines(Iterator[str]):
         for signature, meaning in _SIGNATURES:
             if line.startswith(signature):
                 raise FileError(
-                    f"this is {meaning}",
-                    expected=f"a text file in {self._encoding}",
+                    say(meaning),
+                    expected=say("a text file in {encoding}", encoding=self._encoding),
                     where=str(self._file),
-                    remedy="save it as 'CSV UTF-8'"
-                    if meaning != "a Parquet file"
-                    else "write 'format: parquet' into the map",
+                    remedy=say("write 'format: parquet' into the map")
+                    if signature == PARQUET
+                    else say("save it as 'CSV UTF-8'"),
                 )
         if not line.startswith(codecs.BOM_UTF8):
             return line
         if self._encoding != "utf-8":
             raise FileError(
-                f"the file begins with the mark of UTF-8, and the map says {self._encoding}",
+                say(
+                    "the file begins with the mark of UTF-8, and the map says {encoding}",
+                    encoding=self._encoding,
+                ),
                 where=str(self._file),
-                remedy="write 'encoding: utf-8' into the map",
+                remedy=say("write 'encoding: utf-8' into the map"),
             )
         return line.removeprefix(codecs.BOM_UTF8)
 
@@ -99,5 +109,9 @@ class DecodedLines(Iterator[str]):
             except UnicodeDecodeError:
                 continue
             if "\x00" not in sample:
-                return f"if this reads well, write 'encoding: {encoding}' into the map: {sample}"
-        return "find out the encoding of the file and write it into the map"
+                return say(
+                    "if this reads well, write 'encoding: {encoding}' into the map: {sample}",
+                    encoding=encoding,
+                    sample=sample,
+                )
+        return say("find out the encoding of the file and write it into the map")

@@ -16,8 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from crm_lab import formats
 from crm_lab.errors import DesignError
 from crm_lab.gateway.operations import BUCKETS, HASH_RANGE
+from crm_lab.language import say
 
 Dialect = Literal["duckdb", "spark", "postgresql", "bigquery", "snowflake", "clickhouse"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -50,12 +52,13 @@ class HashedArms:
         ends = list(self.ends.values())
         if not ends or not all(a < b for a, b in zip([0, *ends], ends, strict=False)):
             raise DesignError(
-                f"the arms end at {ends}",
-                expected="at least one arm, each ending behind the one before it",
+                say("the arms end at {ends}", ends=ends),
+                expected=say("at least one arm, each ending behind the one before it"),
             )
         if ends[-1] > BUCKETS:
             raise DesignError(
-                f"the last arm ends at {ends[-1]:,}", expected=f"at most {BUCKETS:,} buckets"
+                say("the last arm ends at {end}", end=formats.number(ends[-1])),
+                expected=say("at most {count} buckets", count=formats.number(BUCKETS)),
             )
 
 
@@ -166,13 +169,18 @@ def text_literal(dialect: Dialect, value: str) -> str:
     """
     if dialect not in DIALECTS:
         raise DesignError(
-            f"there is no dialect '{dialect}'", expected=f"one of {', '.join(DIALECTS)}"
+            say("there is no dialect '{dialect}'", dialect=dialect),
+            expected=say("one of {choices}", choices=", ".join(DIALECTS)),
         )
     odd = [letter for letter in value if unicodedata.category(letter) in ("Cc", "Cs")]
     if odd:
         raise DesignError(
-            f"{value!r} holds the character U+{ord(odd[0]):04X}",
-            expected="a text without control characters, which not every engine takes",
+            say(
+                "{text} holds the character {code}",
+                text=repr(value),
+                code=f"U+{ord(odd[0]):04X}",
+            ),
+            expected=say("a text without control characters, which not every engine takes"),
         )
     if dialect in BACKSLASH_ESCAPES:
         text = value.replace("\\", "\\\\").replace("'", "\\'")

@@ -11,6 +11,7 @@ from datetime import datetime
 from crm_lab.errors import DesignError
 from crm_lab.gateway.expressions import moment, valid_orders
 from crm_lab.gateway.store import sql_text
+from crm_lab.language import say
 
 YEAR_DAYS, QUARTER_DAYS = 365, 90
 NUMBERS = (
@@ -128,7 +129,10 @@ def part_of(relation: str, part: int, parts: int) -> str:
         There is no such part.
     """
     if not 0 <= part < parts:
-        raise DesignError(f"part {part} of {parts}", expected="a part from 0 on")
+        raise DesignError(
+            say("part {part} of {parts}", part=part, parts=parts),
+            expected=say("a part from 0 on"),
+        )
     return (
         f'select * from "{relation}" where hash(customer_id) % {int(parts)} = {int(part)}'
         " order by customer_id"

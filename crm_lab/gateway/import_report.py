@@ -10,7 +10,16 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say, using_language
 
+LOADED = message(
+    "{file}: {rows} records, {loaded} loaded into {table} ({new} new, {changed} changed,"
+    " {unchanged} as they were), {rejected} set aside."
+)
+LOADED_MONEY = message(
+    "{file}: {rows} records, {loaded} loaded into {table} ({new} new, {changed} changed,"
+    " {unchanged} as they were), {rejected} set aside; {money_in} in, {money_loaded} loaded."
+)
 ImportStatus = Literal["ok", "partial", "already loaded"]
 
 
@@ -46,7 +55,7 @@ class ImportReport(Result):
         How long it took.
     """
 
-    title: ClassVar[str] = "Import"
+    title: ClassVar[str] = message("Import")
 
     import_batch_id: str
     status: ImportStatus
@@ -71,39 +80,63 @@ class ImportReport(Result):
     def sentence(self) -> str:
         """Say what happened to the file."""
         if self.status == "already loaded":
-            return (
-                f"{self.file_name} had been loaded before (batch {self.import_batch_id});"
-                " nothing was changed."
+            return say(
+                "{file} had been loaded before (batch {batch}); nothing was changed.",
+                file=self.file_name,
+                batch=self.import_batch_id,
             )
-        text = (
-            f"{self.file_name}: {self.rows_in:,} records, {self.rows_loaded:,} loaded into"
-            f" {self.table} ({self.rows_inserted:,} new, {self.rows_updated:,} changed,"
-            f" {self.rows_unchanged:,} as they were), {self.rows_rejected:,} set aside"
+        words = {
+            "file": self.file_name,
+            "rows": formats.number(self.rows_in),
+            "loaded": formats.number(self.rows_loaded),
+            "table": self.table,
+            "new": formats.number(self.rows_inserted),
+            "changed": formats.number(self.rows_updated),
+            "unchanged": formats.number(self.rows_unchanged),
+            "rejected": formats.number(self.rows_rejected),
+        }
+        if self.amount_in is None or self.amount_loaded is None:
+            return say(LOADED, **words)
+        money_in, money_loaded = (
+            formats.money(float(amount), self.currency, decimals=2)
+            for amount in (self.amount_in, self.amount_loaded)
         )
-        if self.amount_in is not None and self.amount_loaded is not None:
-            text += (
-                f"; {formats.money(float(self.amount_in), self.currency, decimals=2)} in,"
-                f" {formats.money(float(self.amount_loaded), self.currency, decimals=2)} loaded"
-            )
-        return text + "."
+        return say(LOADED_MONEY, money_in=money_in, money_loaded=money_loaded, **words)
 
     def to_frame(self) -> pd.DataFrame:
         """Give counts and sums, one row each."""
+        with using_language("en"):
+            return self.card_frame()
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same as people read it."""
         rows: list[tuple[str, object]] = [
-            ("records in the file", self.rows_in),
-            ("loaded", self.rows_loaded),
-            ("of these new", self.rows_inserted),
-            ("of these changed", self.rows_updated),
-            ("of these as they were", self.rows_unchanged),
-            ("set aside", self.rows_rejected),
+            (say("records in the file"), self.rows_in),
+            (say("loaded"), self.rows_loaded),
+            (say("of these new"), self.rows_inserted),
+            (say("of these changed"), self.rows_updated),
+            (say("of these as they were"), self.rows_unchanged),
+            (say("set aside"), self.rows_rejected),
         ]
-        rows += [(f"set aside: {why}", n) for why, n in self.rejected_by_reason.items()]
+        rows += [
+            (say("set aside: {reason}", reason=why), n)
+            for why, n in self.rejected_by_reason.items()
+        ]
         if self.customers_created:
-            rows.append(("customers made from their orders", self.customers_created))
+            rows.append((say("customers made from their orders"), self.customers_created))
         if self.amount_in is not None:
             rows += [
-                (f"{self.currency} in the file", float(self.amount_in)),
-                (f"{self.currency} loaded", float(self.amount_loaded or 0)),
-                (f"{self.currency} set aside", float(self.amount_rejected or 0)),
+                (
+                    say("{currency} in the file", currency=formats.currency_name(self.currency)),
+                    float(self.amount_in),
+                ),
+                (
+                    say("{currency} loaded", currency=formats.currency_name(self.currency)),
+                    float(self.amount_loaded or 0),
+                ),
+                (
+                    say("{currency} set aside", currency=formats.currency_name(self.currency)),
+                    float(self.amount_rejected or 0),
+                ),
             ]
         return pd.DataFrame(rows, columns=["what", "value"])

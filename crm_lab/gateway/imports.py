@@ -43,6 +43,7 @@ from crm_lab.gateway.store import (
     scan,
     utc_now,
 )
+from crm_lab.language import say
 
 
 def import_file(
@@ -75,7 +76,7 @@ def import_file(
     StoreError
         The engine ran out of memory or disk; nothing is loaded.
     """
-    with store.write_lock(f"importing {file.name}"):
+    with store.write_lock(say("importing {file}", file=file.name)):
         digest = _digest(file)
         attempt = Attempt(
             source=source,
@@ -93,9 +94,12 @@ def import_file(
             raise
         except (duckdb.OutOfMemoryException, duckdb.IOException) as problem:
             raise StoreError(
-                f"the import ran out of memory or disk ({str(problem).splitlines()[0]})",
+                say(
+                    "the import ran out of memory or disk ({problem})",
+                    problem=str(problem).splitlines()[0],
+                ),
                 where=str(store.folder),
-                remedy="free some, or import the file in parts; nothing was loaded",
+                remedy=say("free some, or import the file in parts; nothing was loaded"),
             ) from None
 
 
@@ -103,9 +107,11 @@ def _digest(file: Path) -> str:
     try:
         return file_sha256(file)
     except FileNotFoundError:
-        raise FileError("the file does not exist", where=str(file)) from None
+        raise FileError(say("the file does not exist"), where=str(file)) from None
     except OSError as problem:
-        raise FileError(f"cannot be read ({problem.strerror})", where=str(file)) from None
+        raise FileError(
+            say("cannot be read ({reason})", reason=problem.strerror), where=str(file)
+        ) from None
 
 
 def _load(store: Store, attempt: Attempt, *, currency: str, progress: bool) -> ImportReport:
@@ -152,16 +158,18 @@ def _stage(
     landed, expected = int(row[0]) if row else 0, staged.rows_in - len(staged.ragged)
     if landed != expected:
         raise ImportRefusedError(
-            f"{landed:,} records reached the engine",
-            expected=f"{expected:,} as counted by the reader",
+            say("{count} records reached the engine", count=formats.number(landed)),
+            expected=say("{count} as counted by the reader", count=formats.number(expected)),
             where=str(attempt.file),
-            remedy="this is a fault of the program or of the file's quoting; nothing was loaded",
+            remedy=say(
+                "this is a fault of the program or of the file's quoting; nothing was loaded"
+            ),
         )
     if file_sha256(attempt.file) != attempt.sha256:
         raise FileError(
-            "the file changed while it was read",
+            say("the file changed while it was read"),
             where=str(attempt.file),
-            remedy="import it when it is complete; nothing was loaded",
+            remedy=say("import it when it is complete; nothing was loaded"),
         )
     return staged
 
@@ -185,19 +193,32 @@ def _refuse_if_too_bad(attempt: Attempt, staged: Staged, rejected: list[Rejected
     if declared.on_error == "reject" and share <= declared.max_rejected_share:
         return
     counts = by_reason(rejected)
-    reasons = "; ".join(f"{n:,} × {why}" for why, n in list(counts.items())[:4])
+    reasons = "; ".join(f"{formats.number(n)} × {why}" for why, n in list(counts.items())[:4])
     first = "\n".join(
-        f"  record {no}, column {column or '-'}: {reason_text(why)}: {text[:200]}"
+        say(
+            "  record {record}, column {column}: {reason}: {content}",
+            record=no,
+            column=column or "-",
+            reason=reason_text(why),
+            content=text[:200],
+        )
         for no, column, why, text in rejected[:FIRST_REJECTED]
     )
     limit = (
-        "the map says on_error: fail"
+        say("the map says on_error: fail")
         if declared.on_error == "fail"
-        else f"the map allows {formats.percent(declared.max_rejected_share)}"
+        else say("the map allows {share}", share=formats.percent(declared.max_rejected_share))
     )
     raise ImportRefusedError(
-        f"{attempt.rejected:,} of {staged.rows_in:,} records would be set aside"
-        f" ({reasons}), and {limit}; the first are\n{first}\n",
+        say(
+            "{rejected} of {rows} records would be set aside ({reasons}), and {limit}; the first"
+            " are\n{first}\n",
+            rejected=formats.number(attempt.rejected),
+            rows=formats.number(staged.rows_in),
+            reasons=reasons,
+            limit=limit,
+            first=first,
+        ),
         where=str(attempt.file),
-        remedy="correct the file or the map, then import again; nothing was loaded",
+        remedy=say("correct the file or the map, then import again; nothing was loaded"),
     )

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from crm_lab.gateway.store import Store, utc_now
+from crm_lab.language import say
 
 EntryKind = Literal[
     "epoch_opened",
@@ -123,16 +124,32 @@ def verify(store: Store) -> list[str]:
     for position, row in enumerate(rows, start=1):
         seq, at, kind, subject, payload, prev_digest, digest = row
         if seq != position:
-            wrong.append(f"entry {position} of the ledger is missing (found {seq})")
+            wrong.append(
+                say(
+                    "entry {number} of the ledger is missing (found {found})",
+                    number=position,
+                    found=seq,
+                )
+            )
             break
         if prev_digest != previous:
-            wrong.append(f"entry {seq} does not follow from the entry before it")
+            wrong.append(say("entry {number} does not follow from the entry before it", number=seq))
         if _digest(seq, at, kind, subject, payload, prev_digest) != digest:
-            wrong.append(f"entry {seq} ({kind} of {subject}) was altered")
+            wrong.append(
+                say(
+                    "entry {number} ({kind} of {subject}) was altered",
+                    number=seq,
+                    kind=kind,
+                    subject=subject,
+                )
+            )
         previous = digest
-    wrong += [f"the file {name} was altered or is missing" for name in store.altered_files()]
     wrong += [
-        f"snapshot {number} does not hold the files it was made of"
+        say("the file {name} was altered or is missing", name=name)
+        for name in store.altered_files()
+    ]
+    wrong += [
+        say("snapshot {number} does not hold the files it was made of", number=number)
         for number in store.altered_snapshots()
     ]
     return wrong

@@ -39,6 +39,7 @@ from crm_lab.formats import listing
 from crm_lab.gateway.notation import STRIPPED, THOUSANDS
 from crm_lab.gateway.schema import TABLES, Table, importable_tables
 from crm_lab.gateway.store import file_sha256
+from crm_lab.language import say
 from crm_lab.settings import TimezoneName
 from crm_lab.yaml_files import Declared, place, read_yaml, validate
 
@@ -90,17 +91,19 @@ class SourceColumn(Declared):
     @classmethod
     def _words_differ(cls, values: Mapping[str, str]) -> Mapping[str, str]:
         if "" in values:
-            raise ValueError("an empty cell has no word to translate")
+            raise ValueError(say("an empty cell has no word to translate"))
         lowered = [word.lower() for word in values]
         twice = sorted({word for word in lowered if lowered.count(word) > 1})
         if twice:
-            raise ValueError(f"{listing(twice)} twice: words are compared without case")
+            raise ValueError(
+                say("{words} twice: words are compared without case", words=listing(twice))
+            )
         return values
 
     @model_validator(mode="after")
     def _one_origin(self) -> SourceColumn:
         if (self.source is None) == (self.value is None):
-            raise ValueError("give either 'from' (a column of the file) or 'value'")
+            raise ValueError(say("give either 'from' (a column of the file) or 'value'"))
         return self
 
 
@@ -153,7 +156,13 @@ class SourceMap(Declared):
     @classmethod
     def _known_table(cls, name: str) -> str:
         if name not in importable_tables():
-            raise ValueError(_unknown("table", name, importable_tables()))
+            raise ValueError(
+                say(
+                    "unknown table '{name}'; {hint}",
+                    name=name,
+                    hint=_hint(name, importable_tables()),
+                )
+            )
         return name
 
     @field_validator("encoding")
@@ -163,17 +172,19 @@ class SourceMap(Declared):
             is_read = codecs.lookup(name).name == "utf-8-sig" or "a,\n".encode(name) == b"a,\n"
         except (LookupError, ValueError):
             raise ValueError(
-                f"unknown encoding '{name}'; use utf-8, utf-8-sig or cp1251, say"
+                say("unknown encoding '{name}'; use utf-8, utf-8-sig or cp1251, say", name=name)
             ) from None
         if not is_read:
-            raise ValueError(f"the encoding '{name}' is not read; save the file as 'CSV UTF-8'")
+            raise ValueError(
+                say("the encoding '{name}' is not read; save the file as 'CSV UTF-8'", name=name)
+            )
         return name
 
     @field_validator("delimiter")
     @classmethod
     def _can_delimit(cls, sign: str) -> str:
         if sign.isalnum() or sign in '"\r\n+-':
-            raise ValueError(f"{sign!r} cannot separate fields")
+            raise ValueError(say("{sign} cannot separate fields", sign=repr(sign)))
         return sign
 
     @field_validator("thousands")
@@ -181,7 +192,10 @@ class SourceMap(Declared):
     def _can_separate(cls, sign: str) -> str:
         if sign not in THOUSANDS:
             raise ValueError(
-                f"{sign!r} does not separate thousands; use a space, '.', ',' or \"'\""
+                say(
+                    "{sign} does not separate thousands; use a space, '.', ',' or \"'\"",
+                    sign=repr(sign),
+                )
             )
         return sign
 
@@ -189,25 +203,32 @@ class SourceMap(Declared):
     @classmethod
     def _formats_agree(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
         if not formats:
-            raise ValueError('write formats such as "%d.%m.%Y"')
+            raise ValueError(say('write formats such as "%d.%m.%Y"'))
         for item in formats:
             _check_format(item)
         swapped = {item.translate(_DAY_AND_MONTH) for item in formats}
         confused = sorted(item for item in formats if item in swapped and "%d" in item)
         if confused:
             raise ValueError(
-                f"{listing(confused)} cannot stand together: 05/03 would be read as either day"
+                say(
+                    "{formats} cannot stand together: 05/03 would be read as either day",
+                    formats=listing(confused),
+                )
             )
         return formats
 
     @model_validator(mode="after")
     def _separators_differ(self) -> SourceMap:
         if self.thousands and self.thousands == self.decimal:
-            raise ValueError("'thousands' and 'decimal' are the same character")
+            raise ValueError(say("'thousands' and 'decimal' are the same character"))
         says_utc = [item for item in self.date_formats if item.endswith("Z") and "%Z" not in item]
         if says_utc and self.timezone != "UTC":
             raise ValueError(
-                f"times written as {listing(says_utc)} are UTC, and 'timezone' is {self.timezone}"
+                say(
+                    "times written as {formats} are UTC, and 'timezone' is {zone}",
+                    formats=listing(says_utc),
+                    zone=self.timezone,
+                )
             )
         return self
 
@@ -251,7 +272,12 @@ def load_map(path: Path) -> LoadedMap:
     table = TABLES[declared.table]
     faults = [
         Fault(
-            found=_unknown(f"column of {table.name}", name, tuple(table.by_name)),
+            found=say(
+                "unknown column of {table} '{name}'; {hint}",
+                table=table.name,
+                name=name,
+                hint=_hint(name, tuple(table.by_name)),
+            ),
             where=place(path, data, ("columns", name)),
         )
         for name in declared.columns
@@ -259,7 +285,11 @@ def load_map(path: Path) -> LoadedMap:
     ]
     faults += [
         Fault(
-            found=f"the required column '{column.name}' of {table.name} is not mapped",
+            found=say(
+                "the required column '{column}' of {table} is not mapped",
+                column=column.name,
+                table=table.name,
+            ),
             where=place(path, data, ("columns",)),
         )
         for column in table.columns
@@ -269,9 +299,12 @@ def load_map(path: Path) -> LoadedMap:
     if declared.create_customers and not _names_customers(declared, table):
         faults.append(
             Fault(
-                found="create_customers is set, but no customer_id is mapped"
+                found=say("create_customers is set, but no customer_id is mapped")
                 if "customer_id" not in declared.columns
-                else f"create_customers is set, but {table.name} makes its customers itself",
+                else say(
+                    "create_customers is set, but {table} makes its customers itself",
+                    table=table.name,
+                ),
                 where=place(path, data, ("create_customers",)),
             )
         )
@@ -290,7 +323,7 @@ def _column_faults(declared: SourceMap, table: Table, path: Path, data: Any) -> 
         if origin.prefix and column.kind != "id":
             faults.append(
                 Fault(
-                    found=f"a prefix on '{name}', which is no id",
+                    found=say("a prefix on '{name}', which is no id", name=name),
                     where=place(path, data, ("columns", name)),
                 )
             )
@@ -299,8 +332,13 @@ def _column_faults(declared: SourceMap, table: Table, path: Path, data: Any) -> 
         if unknown:
             faults.append(
                 Fault(
-                    found=f"{listing(unknown)} is not a value of {table.name}.{name}",
-                    expected=f"one of {listing(column.choices, limit=30)}",
+                    found=say(
+                        "{words} is not a value of {table}.{column}",
+                        words=listing(unknown),
+                        table=table.name,
+                        column=name,
+                    ),
+                    expected=say("one of {choices}", choices=listing(column.choices, limit=30)),
                     where=place(path, data, ("columns", name)),
                 )
             )
@@ -331,18 +369,29 @@ def _check_format(item: str) -> None:
     unknown = sorted({f"%{name}" for name in directives} - set(_DIRECTIVES))
     if unknown:
         raise ValueError(
-            f"{listing(unknown)} in '{item}' is not read; a zone is written %z"
+            say(
+                "{names} in '{item}' is not read; a zone is written %z",
+                names=listing(unknown),
+                item=item,
+            )
             if "%Z" in unknown
-            else f"{listing(unknown)} in '{item}' is not read;"
-            f" known: {listing(_DIRECTIVES, limit=40)}"
+            else say(
+                "{names} in '{item}' is not read; known: {known}",
+                names=listing(unknown),
+                item=item,
+                known=listing(_DIRECTIVES, limit=40),
+            )
         )
     if not {"Y", "y", "-y"} & set(directives):
-        raise ValueError(f"'{item}' has no year; write a format such as \"%d.%m.%Y\"")
+        raise ValueError(
+            say("'{item}' has no year; write a format such as \"%d.%m.%Y\"", item=item)
+        )
     if "%z" in item and not item.endswith("%z"):
-        raise ValueError(f"the zone in '{item}' must stand at the end")
+        raise ValueError(say("the zone in '{item}' must stand at the end", item=item))
 
 
-def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
+def _hint(name: str, known: tuple[str, ...]) -> str:
     close = get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {listing(known, limit=30)}"
-    return f"unknown {what} '{name}'; {hint}"
+    if close:
+        return say("did you mean '{name}'?", name=close[0])
+    return say("known: {names}", names=listing(known, limit=30))

@@ -19,6 +19,7 @@ import duckdb
 from crm_lab.errors import DesignError
 from crm_lab.gateway.expressions import moment
 from crm_lab.gateway.reads import Reader
+from crm_lab.language import say
 
 SCALE = 100
 """Money counts in hundredths wherever it is an integer."""
@@ -118,7 +119,7 @@ def customer_measures(
         Nothing is wanted, or a measure is not known.
     """
     if not wanted:
-        raise DesignError("no measure is wanted")
+        raise DesignError(say("no measure is wanted"))
     parts: list[str] = []
     columns: dict[str, str] = {}
     for source, (relation, measures) in _SOURCES.items():
@@ -140,7 +141,7 @@ def customer_measures(
         columns |= {item.column: _or_nothing(item, source) for item in here}
     unknown = [item.measure for item in wanted if item.column not in columns]
     if unknown:
-        raise DesignError(f"there is no measure '{unknown[0]}'")
+        raise DesignError(say("there is no measure '{name}'", name=unknown[0]))
     sources = [part.split(" ", 1)[0] for part in parts]
     joins = "\n        ".join(
         f"left join {name} on {name}.customer_id = a.customer_id" for name in sources

@@ -12,6 +12,7 @@ import pandas as pd
 from crm_lab.errors import StoreError
 from crm_lab.gateway.schema import TABLES
 from crm_lab.gateway.store import Snapshot, Store, scan
+from crm_lab.language import say
 
 
 class Reader:
@@ -44,9 +45,12 @@ class Reader:
         except duckdb.Error as problem:
             self.engine.close()
             raise StoreError(
-                f"a data file cannot be read ({str(problem).splitlines()[0]})",
+                say(
+                    "a data file cannot be read ({problem})",
+                    problem=str(problem).splitlines()[0],
+                ),
                 where=str(store.folder),
-                remedy="restore the gateway folder from its copy",
+                remedy=say("restore the gateway folder from its copy"),
             ) from None
 
     def frame(self, query: str) -> pd.DataFrame:

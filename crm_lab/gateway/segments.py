@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from crm_lab.errors import DesignError
 from crm_lab.gateway.expressions import moment, valid_orders
 from crm_lab.gateway.store import sql_text
+from crm_lab.language import say
 
 Segment = Literal[
     "value", "recency", "region_code", "age_band", "income_band", "gender", "lifecycle_state"
@@ -43,7 +44,8 @@ def segment_labels(population: str, segment: Segment, before: datetime) -> str:
     """
     if segment not in SEGMENTS:
         raise DesignError(
-            f"there is no segment '{segment}'", expected=f"one of {', '.join(SEGMENTS)}"
+            say("there is no segment '{segment}'", segment=segment),
+            expected=say("one of {choices}", choices=", ".join(SEGMENTS)),
         )
     at = moment(before)
     if segment == "value":

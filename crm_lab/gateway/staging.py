@@ -18,12 +18,14 @@ from typing import Literal, TextIO
 
 import duckdb
 
+from crm_lab import formats
 from crm_lab.errors import FileError
 from crm_lab.formats import listing
 from crm_lab.gateway.decoding import DecodedLines
 from crm_lab.gateway.mapping import LoadedMap
 from crm_lab.gateway.notation import EXACT, STRIPPED, Notation, amount_of
 from crm_lab.gateway.store import quoted, sql_text
+from crm_lab.language import say
 
 STAGED = "staged"
 ROW_NO = "row_no"
@@ -89,9 +91,11 @@ def stage_file(
         The file is missing, empty, wrongly encoded or broken, or lacks a mapped column.
     """
     if not file.is_file():
-        raise FileError("the file does not exist", where=str(file))
+        raise FileError(say("the file does not exist"), where=str(file))
     if file.stat().st_size == 0:
-        raise FileError("the file is empty", expected="a header and rows", where=str(file))
+        raise FileError(
+            say("the file is empty"), expected=say("a header and rows"), where=str(file)
+        )
     if source.declared.format == "parquet":
         return _stage_parquet(engine, source, file)
     return _stage_csv(engine, source, file, working_folder, advance)
@@ -138,10 +142,14 @@ def _stage_csv(
             staged = _copy_records(reader, source, file, out)
         except csv.Error as problem:
             raise FileError(
-                f"the CSV is broken near line {reader.line_num} ({problem})",
-                expected="every quoted field closed, no stray quotes",
+                say(
+                    "the CSV is broken near line {line} ({problem})",
+                    line=reader.line_num,
+                    problem=problem,
+                ),
+                expected=say("every quoted field closed, no stray quotes"),
                 where=str(file),
-                remedy="look for an unclosed quote at or before that line; nothing was loaded",
+                remedy=say("look for an unclosed quote at or before that line; nothing was loaded"),
             ) from None
     names = (ROW_NO, *(f"c{index}" for index in range(len(staged.columns))))
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
@@ -155,8 +163,10 @@ def _stage_csv(
         )
     except duckdb.InvalidInputException as problem:
         raise FileError(
-            f"a record cannot be read ({str(problem).splitlines()[0]})",
-            expected=f"records of fewer than {FIELD_LIMIT:,} characters",
+            say("a record cannot be read ({problem})", problem=str(problem).splitlines()[0]),
+            expected=say(
+                "records of fewer than {count} characters", count=formats.number(FIELD_LIMIT)
+            ),
             where=str(file),
         ) from None
     return staged
@@ -167,7 +177,9 @@ def _copy_records(
 ) -> Staged:
     header = next(reader, None)
     if header is None:
-        raise FileError("the file is empty", expected="a header and rows", where=str(file))
+        raise FileError(
+            say("the file is empty"), expected=say("a header and rows"), where=str(file)
+        )
     staged = Staged(columns=_check_header([name.strip() for name in header], source, file))
     read_amount = amount_reader(source, {})
     money_at = _money_position(source, staged.columns)
@@ -189,7 +201,7 @@ def _copy_records(
             staged.ragged.append((row_no, json.dumps(record, ensure_ascii=False)))
             staged.amount_ragged = EXACT.add(staged.amount_ragged, amount)
     if row_no == 0:
-        raise FileError("the file has a header and no rows", where=str(file))
+        raise FileError(say("the file has a header and no rows"), where=str(file))
     staged.rows_in = row_no
     staged.amount_in = None if read_amount is None else total
     return staged
@@ -203,7 +215,9 @@ def _stage_parquet(engine: duckdb.DuckDBPyConnection, source: LoadedMap, file: P
         described = engine.execute(f"describe select * exclude (file_row_number) from {scan}")
     except duckdb.Error as problem:
         first = str(problem).splitlines()[0]
-        raise FileError(f"not a readable Parquet file ({first})", where=str(file)) from None
+        raise FileError(
+            say("not a readable Parquet file ({problem})", problem=first), where=str(file)
+        ) from None
     types = {str(row[0]): str(row[1]) for row in described.fetchall()}
     columns = _check_header(list(types), source, file)
     for target, column in source.declared.columns.items():
@@ -211,11 +225,17 @@ def _stage_parquet(engine: duckdb.DuckDBPyConnection, source: LoadedMap, file: P
             found = types[column.source]
             if _has_decimals(found):
                 raise FileError(
-                    f"the id column '{column.source}' is stored as {found}",
-                    expected="text or whole numbers",
+                    say(
+                        "the id column '{column}' is stored as {kind}",
+                        column=column.source,
+                        kind=found,
+                    ),
+                    expected=say("text or whole numbers"),
                     where=str(file),
-                    remedy="write the ids as text where the file is made: as numbers with"
-                    " decimals they have already lost leading zeros or digits",
+                    remedy=say(
+                        "write the ids as text where the file is made: as numbers with decimals"
+                        " they have already lost leading zeros or digits"
+                    ),
                 )
     kinds = {name: _stored_kind(kind) for name, kind in types.items()}
     renamed = ", ".join(
@@ -231,7 +251,7 @@ def _stage_parquet(engine: duckdb.DuckDBPyConnection, source: LoadedMap, file: P
     ).fetchone()
     staged.rows_in = int(counted[0]) if counted else 0
     if staged.rows_in == 0:
-        raise FileError("the file has no rows", where=str(file))
+        raise FileError(say("the file has no rows"), where=str(file))
     read_amount = amount_reader(source, kinds)
     if read_amount is not None:
         money = f"c{_money_position(source, columns)}"
@@ -266,15 +286,17 @@ def _check_header(header: list[str], source: LoadedMap, file: Path) -> tuple[str
     wanted = [c.source for c in source.declared.columns.values() if c.source is not None]
     if twice and set(twice) & set(wanted):
         raise FileError(
-            f"the header has {listing(twice)} twice", expected="each name once", where=str(file)
+            say("the header has {names} twice", names=listing(twice)),
+            expected=say("each name once"),
+            where=str(file),
         )
     missing = sorted(set(wanted) - set(header))
     if missing:
         raise FileError(
-            f"the column {listing(missing)} is not in the file",
-            expected=f"one of the file's columns: {listing(header, limit=30)}",
-            where=f"{source.path} and {file}",
-            remedy="correct the map, or check the map's delimiter and encoding",
+            say("the column {names} is not in the file", names=listing(missing)),
+            expected=say("one of the file's columns: {names}", names=listing(header, limit=30)),
+            where=say("{map} and {file}", map=source.path, file=file),
+            remedy=say("correct the map, or check the map's delimiter and encoding"),
         )
     return tuple(header)
 

@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from crm_lab.errors import BusyError, StoreError
 from crm_lab.gateway.manifest import STORE_VERSION, create_manifest
 from crm_lab.gateway.schema import TABLES
+from crm_lab.language import say
 
 MANIFEST_NAME = "manifest.sqlite"
 FACTS_FOLDER = "facts"
@@ -111,12 +112,19 @@ class Store:
         try:
             (folder / FACTS_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as problem:
-            raise StoreError(f"cannot be written ({problem.strerror})", where=str(folder)) from None
+            raise StoreError(
+                say("cannot be written ({reason})", reason=problem.strerror), where=str(folder)
+            ) from None
         if not store._manifest.exists():
-            with store.write_lock("creating the gateway"):
+            with store.write_lock(say("creating the gateway")):
                 if not store._manifest.exists():
                     store._create_manifest()
         return cls.open(folder, threads=threads)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder holds a gateway."""
+        return self._manifest.is_file()
 
     @classmethod
     def open(cls, folder: Path, *, threads: int = 2) -> Store:
@@ -128,23 +136,27 @@ class Store:
             There is none, it is not a store, or it is of another version.
         """
         store = cls(folder, threads=threads)
-        if not store._manifest.is_file():
+        if not store.is_there:
             raise StoreError(
-                "there is no gateway here",
+                say("there is no gateway here"),
                 where=str(folder),
-                remedy="load a first file with: crm-lab import MAP FILE",
+                remedy=say("load a first file with: crm-lab import MAP FILE"),
             )
         try:
             with store.manifest() as db:
                 found = db.execute("select value from meta where key = 'version'").fetchone()
         except sqlite3.DatabaseError as problem:
             raise StoreError(
-                f"not a readable manifest ({problem})", where=str(store._manifest)
+                say("not a readable manifest ({problem})", problem=problem),
+                where=str(store._manifest),
             ) from None
         if found is None or found[0] != STORE_VERSION:
             raise StoreError(
-                f"the gateway is of version {found[0] if found else 'unknown'}",
-                expected=f"version {STORE_VERSION}",
+                say(
+                    "the gateway is of version {version}",
+                    version=found[0] if found else say("unknown"),
+                ),
+                expected=say("version {version}", version=STORE_VERSION),
                 where=str(store._manifest),
             )
         return store
@@ -189,21 +201,27 @@ class Store:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            holder = "another process"
+            holder = say("another process")
             with contextlib.suppress(OSError):  # it may be finishing just now
                 holder = note.read_text("utf-8") or holder
             raise BusyError(
-                f"the gateway is being written by {holder}",
+                say("the gateway is being written by {holder}", holder=holder),
                 where=str(self.folder),
-                remedy="wait until it has finished and try again; nothing was changed",
+                remedy=say("wait until it has finished and try again; nothing was changed"),
             ) from None
         except OSError as problem:
             raise StoreError(
-                f"cannot be written ({problem.strerror})", where=str(self.folder)
+                say("cannot be written ({reason})", reason=problem.strerror),
+                where=str(self.folder),
             ) from None
         try:
             note.write_text(
-                f"process {os.getpid()} ({purpose}, since {utc_now():%Y-%m-%d %H:%M:%S} UTC)",
+                say(
+                    "process {number} ({purpose}, since {moment} UTC)",
+                    number=os.getpid(),
+                    purpose=purpose,
+                    moment=f"{utc_now():%Y-%m-%d %H:%M:%S}",
+                ),
                 "utf-8",
             )
             if self._manifest.exists():
@@ -228,7 +246,9 @@ class Store:
                 (snapshot_id,),
             ).fetchone()
         if row is None:
-            raise StoreError(f"there is no snapshot {snapshot_id}", where=str(self.folder))
+            raise StoreError(
+                say("there is no snapshot {number}", number=snapshot_id), where=str(self.folder)
+            )
         return Snapshot(
             snapshot_id=row[0],
             digest=row[1],

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from crm_lab.errors import FileError
 from crm_lab.gateway import Gateway, ImportReport, load_maps, operations
+from crm_lab.language import say
 from crm_lab.settings import Settings
 
 
@@ -47,7 +48,9 @@ class Context:
         with self.gateway.reader() as reader:
             last = reader.one(operations.imported_until())["last_order_at"]
         if not isinstance(last, datetime):
-            raise FileError("the gateway holds no orders", remedy="import an order file first")
+            raise FileError(
+                say("the gateway holds no orders"), remedy=say("import an order file first")
+            )
         return self.local_day(last)
 
     def local_day(self, moment: datetime) -> date:
@@ -61,21 +64,21 @@ def import_folder(
 ) -> list[ImportReport]:
     """Load every CSV and Parquet file of a folder through the map that fits its name."""
     if not folder.is_dir():
-        raise FileError("the folder does not exist", where=str(folder))
+        raise FileError(say("the folder does not exist"), where=str(folder))
     files = sorted(path for path in folder.iterdir() if path.suffix in (".csv", ".parquet"))
     if not files:
-        raise FileError("no CSV or Parquet file in it", where=str(folder))
+        raise FileError(say("no CSV or Parquet file in it"), where=str(folder))
     maps = load_maps(workbench.settings.maps_folder)
     chosen = []
     for file in files:
         fitting = [item for item in maps if item.reads(file)]
         if len(fitting) != 1:
-            found = ", ".join(item.path.name for item in fitting) or "none"
+            found = ", ".join(item.path.name for item in fitting) or say("none")
             raise FileError(
-                f"maps whose 'files' pattern fits: {found}",
-                expected="exactly one map",
+                say("maps whose 'files' pattern fits: {maps}", maps=found),
+                expected=say("exactly one map"),
                 where=str(file),
-                remedy="nothing was loaded; correct the patterns or add a map",
+                remedy=say("nothing was loaded; correct the patterns or add a map"),
             )
         chosen.append((maps.index(fitting[0]), file, fitting[0]))
     return [

@@ -21,6 +21,7 @@ from crm_lab.experiments.rotation import (
 )
 from crm_lab.gateway import operations
 from crm_lab.handles.context import Context, now
+from crm_lab.language import say, say_many
 
 
 class ControlGroup:
@@ -123,7 +124,15 @@ class ControlGroup:
         """
         known = self.epochs()
         if len(known) < 2:
-            raise LedgerError(f"'{self.spec.name}' has {len(known)} epochs", expected="two")
+            raise LedgerError(
+                say_many(
+                    "'{name}' has {count} epoch",
+                    "'{name}' has {count} epochs",
+                    len(known),
+                    name=self.spec.name,
+                ),
+                expected=say("two"),
+            )
         return independence(self._workbench.gateway, known[-2], known[-1])
 
     def status(self, *, as_of: datetime | None = None) -> ControlGroupStatus:

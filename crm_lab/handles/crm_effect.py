@@ -17,6 +17,8 @@ from crm_lab.errors import DesignError, LedgerError
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch, epochs, required_epoch
 from crm_lab.handles.context import Context, now
+from crm_lab.handles.decisions import Decisions
+from crm_lab.language import say
 
 EpochDecision = Literal["continue", "change", "stop", "cannot conclude"]
 
@@ -129,11 +131,11 @@ class CrmEffect:
         """
         if decision not in get_args(EpochDecision):
             raise DesignError(
-                f"'{decision}' is no decision",
-                expected=f"one of {', '.join(get_args(EpochDecision))}",
+                say("'{decision}' is no decision", decision=decision),
+                expected=say("one of {words}", words=", ".join(get_args(EpochDecision))),
             )
         if not by.strip():
-            raise DesignError("nobody is named", expected="who decided")
+            raise DesignError(say("nobody is named"), expected=say("who decided"))
         payload = {
             "decision": decision,
             "by": by.strip(),
@@ -145,18 +147,11 @@ class CrmEffect:
 
     def decisions(self) -> pd.DataFrame:
         """List what was decided about this epoch; one row saying so where nothing was."""
-        found = self._workbench.gateway.entries(kind="decision", subject=self.epoch.scope)
-        rows = [
-            {
-                "day": str(entry.payload["at"])[:10],
-                "decision": entry.payload["decision"],
-                "by": entry.payload["by"],
-                "note": entry.payload.get("note", ""),
-            }
-            for entry in found
-        ]
-        nothing = {"day": "", "decision": "not recorded yet", "by": "", "note": ""}
-        return pd.DataFrame(rows or [nothing])
+        return self.decision_block().to_frame()
+
+    def decision_block(self) -> Decisions:
+        """Give what was decided as a card that reports carry as data."""
+        return Decisions.of(self._workbench.gateway, self.epoch.scope, about=self.epoch.epoch_id)
 
 
 def _chosen(workbench: Context, spec: ControlGroupSpec, epoch_id: str | None) -> Epoch:
@@ -165,7 +160,13 @@ def _chosen(workbench: Context, spec: ControlGroupSpec, epoch_id: str | None) ->
     known = {epoch.epoch_id: epoch for epoch in epochs(workbench.gateway, spec.name)}
     if epoch_id not in known:
         raise LedgerError(
-            f"there is no epoch '{epoch_id}' of the control group '{spec.name}'",
-            expected=f"one of {', '.join(known)}" if known else "an epoch that was drawn",
+            say(
+                "there is no epoch '{epoch}' of the control group '{name}'",
+                epoch=epoch_id,
+                name=spec.name,
+            ),
+            expected=say("one of {words}", words=", ".join(known))
+            if known
+            else say("an epoch that was drawn"),
         )
     return known[epoch_id]

@@ -30,7 +30,9 @@ from crm_lab.experiments.spec import load_experiment
 from crm_lab.gateway import ImportReport
 from crm_lab.gateway.dialects import Dialect, HashedArms, arm_sql
 from crm_lab.handles.context import Context, import_folder, now
+from crm_lab.handles.decisions import Decisions
 from crm_lab.handles.lifetime_effect import lifetime_effect
+from crm_lab.language import say
 from crm_lab.ltv.contrast import DEFAULT_REFITS, LifetimeContrast
 
 
@@ -105,18 +107,11 @@ class Experiment:
 
     def decisions(self) -> pd.DataFrame:
         """List what was decided: day, decision, by whom, note; one row saying so where nothing."""
-        found = self._workbench.gateway.entries(kind="decision", subject=self.name)
-        rows = [
-            {
-                "day": str(entry.payload["at"])[:10],
-                "decision": entry.payload["decision"],
-                "by": entry.payload["by"],
-                "note": entry.payload.get("note", ""),
-            }
-            for entry in found
-        ]
-        nothing = {"day": "", "decision": "not recorded yet", "by": "", "note": ""}
-        return pd.DataFrame(rows or [nothing])
+        return self.decision_block().to_frame()
+
+    def decision_block(self) -> Decisions:
+        """Give what was decided as a card that reports carry as data."""
+        return Decisions.of(self._workbench.gateway, self.name, about=self.name)
 
     def differences(self) -> tuple[Difference, ...]:
         """Say where the file departs from the registered plan; empty when it does not."""
@@ -135,9 +130,12 @@ class Experiment:
         plan = self.file_plan
         if plan.layer or plan.factors or plan.own_control_share:
             raise DesignError(
-                f"the draw of '{self.name}' has a layer, factors or a control of its own",
-                expected="arms of one hash",
-                remedy="put it together from the expressions in docs/assignment-in-sql.md",
+                say(
+                    "the draw of '{name}' has a layer, factors or a control of its own",
+                    name=self.name,
+                ),
+                expected=say("arms of one hash"),
+                remedy=say("put it together from the expressions in docs/assignment-in-sql.md"),
             )
         epoch = required_epoch(self._workbench.gateway, plan.control_group)
         return arm_sql(

@@ -26,6 +26,7 @@ from crm_lab.experiments.enrolment import registered_plan
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import funnels as sql
 from crm_lab.handles.context import Context
+from crm_lab.language import grouped, say
 
 NOBODY = pd.DataFrame({"group": [], "n": [], "events": []})
 """Counts of no group at all."""
@@ -119,7 +120,7 @@ class Funnels:
         Every arm must have been written to by one channel of its own. Everybody drawn counts.
         """
         if not experiment:
-            return self._channels(NOBODY, until=None, reason=wording.NO_EXPERIMENT)
+            return self._channels(NOBODY, until=None, reason=say(wording.NO_EXPERIMENT))
         plan = self._plan(experiment)
         end = min(plan.ends_at, self._until("deals") or plan.starts_at)
         used = self._frame(sql.arm_channels(plan.name))
@@ -128,7 +129,7 @@ class Funnels:
         is_apart = used["variant"].is_unique and used["channel"].is_unique and len(used) > 1
         named = dict(zip(used["variant"], used["channel"], strict=True)) if is_apart else {}
         shown = counts[counts["variant"].isin(named)]
-        reason = "" if is_apart else wording.ONE_CHANNEL.format(name=experiment)
+        reason = "" if is_apart else say(wording.ONE_CHANNEL, name=experiment)
         return self._channels(
             pd.DataFrame(
                 {
@@ -138,7 +139,7 @@ class Funnels:
                 }
             ),
             until=end,
-            reason=reason if self._until("deals") else wording.NO_DEALS,
+            reason=reason if self._until("deals") else say(wording.NO_DEALS),
         )
 
     def deal_kinds(self, *, days: int = 30) -> deals.DealKinds:
@@ -178,7 +179,7 @@ class Funnels:
     def reactivation(self, experiment: str = "") -> ArmShares:
         """Compare deals won in the window of an experiment with its control group; randomised."""
         if not experiment:
-            return no_arms(wording.REACTIVATION, reason=wording.NO_EXPERIMENT)
+            return no_arms(wording.REACTIVATION, reason=say(wording.NO_EXPERIMENT))
         plan = self._plan(experiment)
         known = self._until("deals")
         end = min(plan.ends_at, known or plan.ends_at)
@@ -189,7 +190,7 @@ class Funnels:
             shared = reader.integer(sql.shared_units(plan.scope))
         return arm_shares(
             counts,
-            {"won": wording.WON_IN_WINDOW},
+            {"won": say(wording.WON_IN_WINDOW)},
             heading=wording.REACTIVATION,
             experiment=experiment,
             arms=plan.arms,
@@ -197,7 +198,7 @@ class Funnels:
             ends_at=plan.ends_at,
             known_until=known,
             alpha=self.alpha,
-            notes=(wording.SHARED.format(n=f"{shared:,}"),) if shared else (),
+            notes=(say(wording.SHARED, n=grouped(shared)),) if shared else (),
         )
 
     def retention(self, experiment: str = "", *, weeks: int = 8) -> RetentionByArm:
@@ -208,7 +209,7 @@ class Funnels:
                 rows=(),
                 starts_at=None,
                 alpha=self.alpha,
-                reason=wording.NO_EXPERIMENT,
+                reason=say(wording.NO_EXPERIMENT),
             )
         plan = self._plan(experiment)
         return retention_by_arm(
@@ -235,7 +236,7 @@ class Funnels:
     def panel(self, experiment: str = "", *, active_days: int = 28, seed: int = 1) -> ArmShares:
         """Compare activity, loss, unsubscribes, complaints and NPS with the control group."""
         if not experiment:
-            return no_arms(wording.PANEL, reason=wording.NO_EXPERIMENT)
+            return no_arms(wording.PANEL, reason=say(wording.NO_EXPERIMENT))
         plan = self._plan(experiment)
         known = self._until("orders")
         end = min(plan.ends_at, known or plan.ends_at)
@@ -254,7 +255,7 @@ class Funnels:
             alpha=self.alpha,
             rng=np.random.default_rng(seed),
             with_states=bool(self.contents().rows["lifecycle_history"]),
-            reason="" if known else wording.NO_ORDERS,
+            reason="" if known else say(wording.NO_ORDERS),
         )
 
     def registrations(self) -> pd.DataFrame:
@@ -270,7 +271,7 @@ class Funnels:
         return group_rates(
             counts,
             subject="channel",
-            event=wording.WON_IN_WINDOW,
+            event=say(wording.WON_IN_WINDOW),
             unit=wording.CUSTOMERS_DRAWN,
             alpha=self.alpha,
             until=until,

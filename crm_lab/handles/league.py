@@ -15,6 +15,7 @@ from crm_lab.experiments.naming import load_tagging_rules, tags_of
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import pacing
 from crm_lab.handles.context import Context, now
+from crm_lab.language import say
 from crm_lab.planning import league_wording as wording
 from crm_lab.planning.league import Dimension, LeagueTable, build_league
 from crm_lab.planning.league_forecast import (
@@ -75,7 +76,7 @@ class League:
             names = self.names()
             bar = tqdm(
                 names,
-                desc=wording.PROGRESS,
+                desc=say(wording.PROGRESS),
                 unit="experiment",
                 disable=not (self._progress and names),
             )
@@ -142,7 +143,7 @@ class League:
             decision=str(decided[-1].payload["decision"]) if decided else "",
         )
         is_later = plan.ends_at > self.as_of and not found.reason
-        return replace(found, reason=wording.OPEN) if is_later else found
+        return replace(found, reason=say(wording.OPEN)) if is_later else found
 
     def _mechanic(self, plan: Plan) -> str:
         """Take the mechanic from the plan, else from the campaign table, else from the name."""

@@ -37,6 +37,7 @@ from crm_lab.experiments.plan import Plan, resolve
 from crm_lab.experiments.spec import load_experiment
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.handles.context import Context
+from crm_lab.language import message, say, say_many
 
 COLUMNS = ("customer_id", "expected_margin", "expected_profit")
 HELD_OUT = 0.5
@@ -81,7 +82,7 @@ class LeaveAloneList(Result):
         First day of the test.
     """
 
-    title: ClassVar[str] = "Leave-alone list"
+    title: ClassVar[str] = message("Leave-alone list")
 
     name: str
     file: Path
@@ -92,11 +93,16 @@ class LeaveAloneList(Result):
 
     def sentence(self) -> str:
         """Say where the list is, and how it will be tested."""
-        return (
-            f"{formats.number(self.customers)} customers to leave alone, in {self.file.name}."
-            f" The experiment {self.name}, from {self.starts_on}, contacts"
-            f" {formats.percent(1 - HELD_OUT, decimals=0)} of them to see whether they are worth it"
-            " after all."
+        return say_many(
+            "{count} customer to leave alone, in {file}. The experiment {name}, from {day},"
+            " contacts {share} of them to see whether they are worth it after all.",
+            "{count} customers to leave alone, in {file}. The experiment {name}, from {day},"
+            " contacts {share} of them to see whether they are worth it after all.",
+            self.customers,
+            file=self.file.name,
+            name=self.name,
+            day=formats.day(self.starts_on),
+            share=formats.percent(1 - HELD_OUT, decimals=0),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -123,7 +129,7 @@ class LeaveAloneList(Result):
                     self.file.name,
                     formats.number(self.customers),
                     self.plan_file.name,
-                    str(self.starts_on),
+                    formats.day(self.starts_on),
                 ],
             }
         )
@@ -173,16 +179,18 @@ def write_list(
     listed = scored.loc[~scored["contact"]].sort_values("customer_id")
     if listed.empty:
         raise LedgerError(
-            "nobody is to be left alone", where=name, remedy="contact everybody; nothing to test"
+            say("nobody is to be left alone"),
+            where=name,
+            remedy=say("contact everybody; nothing to test"),
         )
     text = _content(listed)
     digest = hashlib.sha256(text.encode()).hexdigest()
     done = workbench.gateway.entries(kind="list_exported", subject=_subject(name))
     if done and done[-1].payload["sha256"] != digest:
         raise LedgerError(
-            "another list of this day was written before",
+            say("another list of this day was written before"),
             where=name,
-            remedy="use the list that was written, or write a new one tomorrow",
+            remedy=say("use the list that was written, or write a new one tomorrow"),
         )
     file = workbench.settings.lists_folder / name / f"{name}.csv"
     plan_file = file.with_suffix(".yml")
@@ -252,8 +260,8 @@ def draw_test(workbench: Context, name: str, *, as_of: datetime) -> dict[str, in
     def check(reader: Reader) -> None:
         if gateway.entries(kind="arms_assigned", subject=plan.name):
             raise LedgerError(
-                f"the test '{plan.name}' was drawn before",
-                expected="a list that was not tested yet",
+                say("the test '{name}' was drawn before", name=plan.name),
+                expected=say("a list that was not tested yet"),
             )
         prepare_newcomers(reader, epoch, as_of)
         reader.temporary_frame("listed", listed[["customer_id"]], {"customer_id": "VARCHAR"})
@@ -271,7 +279,7 @@ def draw_test(workbench: Context, name: str, *, as_of: datetime) -> dict[str, in
         reader.temporary("drawn", drawn)
         sizes.update(reader.counts("drawn", "variant"))
         if not sizes:
-            raise LedgerError("nobody of the list may be contacted now", where=plan.name)
+            raise LedgerError(say("nobody of the list may be contacted now"), where=plan.name)
 
     def entries(reader: Reader, files: Mapping[str, str]) -> list[LedgerEntry]:
         sha = files["assignment"]
@@ -310,8 +318,8 @@ def read_list(workbench: Context, name: str) -> pd.DataFrame:
     text = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(text).hexdigest() != done["sha256"]:
         raise LedgerError(
-            "the list is gone or is not the one that was written",
-            expected=f"a file with the hash {str(done['sha256'])[:16]}…",
+            say("the list is gone or is not the one that was written"),
+            expected=say("a file with the hash {digest}…", digest=str(done["sha256"])[:16]),
             where=str(file),
         )
     frame = pd.read_csv(io.BytesIO(text), dtype={"customer_id": str})
@@ -327,8 +335,11 @@ def _list_entries(gateway: Gateway, name: str) -> Mapping[str, object]:
     done = gateway.entries(kind="list_exported", subject=_subject(name))
     if not done:
         raise LedgerError(
-            f"there is no leave-alone list '{name}'",
-            remedy="write one with: workbench.uplift(EXPERIMENT).write_leave_alone(by=...)",
+            say("there is no leave-alone list '{name}'", name=name),
+            remedy=say(
+                "write one with: {command}",
+                command="workbench.uplift(EXPERIMENT).write_leave_alone(by=...)",
+            ),
         )
     payload: Mapping[str, object] = done[-1].payload
     return payload

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from crm_lab import formats
 from crm_lab.errors import DesignError
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.outcomes import Window
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import cohorts, operations
 from crm_lab.handles.context import Context
+from crm_lab.language import say
 from crm_lab.ltv.arm_histories import arm_histories
 from crm_lab.ltv.contrast import LifetimeContrast, lifetime_contrast
 from crm_lab.ltv.value_wording import EARLY_LOOK
@@ -58,14 +60,17 @@ def lifetime_effect(
         There is no such arm, or the data end before the window begins.
     """
     if arm not in plan.arms:
-        raise DesignError(f"there is no arm '{arm}'", expected=f"one of {', '.join(plan.arms)}")
+        raise DesignError(
+            say("there is no arm '{arm}'", arm=arm),
+            expected=say("one of {words}", words=", ".join(plan.arms)),
+        )
     data_end = workbench.day_start(workbench.last_day() + timedelta(days=1))
     window = Window.of(plan, assigned_at=assigned_at, until=data_end)
     if window.ends_at <= window.starts_at:
         raise DesignError(
-            "the data end before the window of the experiment begins",
-            expected=f"orders after {window.starts_at:%Y-%m-%d}",
-            remedy="import the orders of the window first",
+            say("the data end before the window of the experiment begins"),
+            expected=say("orders after {day}", day=formats.day(window.starts_at)),
+            remedy=say("import the orders of the window first"),
         )
     zone = workbench.settings.timezone
     with workbench.gateway.reader() as reader:
@@ -93,5 +98,5 @@ def lifetime_effect(
         progress=progress,
     )
     if data_end < plan.ends_at:
-        result = replace(result, warnings=(EARLY_LOOK, *result.warnings))
+        result = replace(result, warnings=(say(EARLY_LOOK), *result.warnings))
     return result

@@ -21,6 +21,7 @@ from crm_lab.handles import leave_alone_lists
 from crm_lab.handles.context import now
 from crm_lab.handles.leave_alone_lists import LeaveAloneList
 from crm_lab.handles.uplift_study import UpliftStudy
+from crm_lab.language import say
 from crm_lab.uplift import wording
 from crm_lab.uplift.allocation import Allocation, Option, allocate
 from crm_lab.uplift.arm_effects import ArmEffects, ArmTrial, arm_effects
@@ -265,7 +266,7 @@ class Uplift(UpliftStudy):
             reader.temporary("feature", query)
             parts = max(1, math.ceil(reader.count("feature") / PART_CUSTOMERS))
             for part in tqdm(
-                range(parts), desc=wording.SCORING, unit="part", disable=not self.progress
+                range(parts), desc=say(wording.SCORING), unit="part", disable=not self.progress
             ):
                 yield reader.frame(feature_sql.part_of("feature", part, parts))
 

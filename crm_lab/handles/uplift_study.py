@@ -22,6 +22,7 @@ from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import audits, operations
 from crm_lab.gateway import features as feature_sql
 from crm_lab.handles.context import Context, now
+from crm_lab.language import say
 from crm_lab.uplift import wording
 from crm_lab.uplift.cross_fitting import (
     FOLDS,
@@ -125,7 +126,8 @@ class UpliftStudy:
         self.arm = arm or plan.arms[0]
         if self.arm not in plan.arms:
             raise DesignError(
-                f"'{name}' has no arm '{self.arm}'", expected=f"one of {', '.join(plan.arms)}"
+                say("'{name}' has no arm '{arm}'", name=name, arm=self.arm),
+                expected=say("one of {words}", words=", ".join(plan.arms)),
             )
         self.window = Window.of(plan, assigned_at=self.drawn_at)
         self.alpha = alpha
@@ -201,8 +203,11 @@ class UpliftStudy:
         ]
         if not names:
             raise DesignError(
-                f"nothing is known of the customers of '{self.name}' before the draw",
-                remedy="import orders, messages or what the company knows of its customers",
+                say(
+                    "nothing is known of the customers of '{name}' before the draw",
+                    name=self.name,
+                ),
+                remedy=say("import orders, messages or what the company knows of its customers"),
             )
         return Features.of(rows[names].reset_index(drop=True), known_at=self.window.pre_ends_at)
 
@@ -290,9 +295,9 @@ class UpliftStudy:
         """Say what limits every money figure, in words."""
         said = []
         if self.margin_share is None and not self._uses_cost_of_goods:
-            said.append(wording.NO_MARGIN)
+            said.append(say(wording.NO_MARGIN))
         if not self._facts.is_complete:
-            said.append(wording.NOT_OVER.format(day=formats.day(self.plan.ends_at)))
+            said.append(say(wording.NOT_OVER, day=formats.day(self.plan.ends_at)))
         return tuple(said)
 
     def trust_frame(self) -> pd.DataFrame:
@@ -307,19 +312,26 @@ class UpliftStudy:
             (
                 wording.CHECK_SIZES,
                 wording.GOOD if ratio.p_value > RATIO_ALPHA else wording.BAD,
-                f"{formats.number(trial.n_treatment)} {trial.treatment},"
-                f" {formats.number(trial.n_control)} control; p {formats.p_value(ratio.p_value)}",
+                say(
+                    "{customers} {arm}, {controls} control; p {p}",
+                    customers=formats.number(trial.n_treatment),
+                    arm=trial.treatment,
+                    controls=formats.number(trial.n_control),
+                    p=formats.p_value(ratio.p_value),
+                ),
             ),
             (
                 wording.CHECK_TOUCHED,
                 wording.GOOD if not touched else wording.WATCH,
-                wording.TOUCHED.format(count=formats.number(touched)),
+                say(wording.TOUCHED, count=formats.number(touched)),
             ),
             (
                 wording.CHECK_WINDOW,
                 wording.GOOD if self._facts.is_complete else wording.WATCH,
-                wording.WINDOW.format(
-                    starts=formats.day(self.window.starts_at), ends=formats.day(self.window.ends_at)
+                say(
+                    wording.WINDOW,
+                    starts=formats.day(self.window.starts_at),
+                    ends=formats.day(self.window.ends_at),
                 ),
             ),
             (
@@ -330,8 +342,10 @@ class UpliftStudy:
             (
                 wording.CHECK_FEATURES,
                 wording.GOOD,
-                wording.FEATURES_BEFORE.format(
-                    count=len(features.names), day=formats.day(self.window.pre_ends_at)
+                say(
+                    wording.FEATURES_BEFORE,
+                    count=len(features.names),
+                    day=formats.day(self.window.pre_ends_at),
                 ),
             ),
         ]

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.errors import DesignError
-from crm_lab.formats import listing
+from crm_lab.formats import day, listing
+from crm_lab.language import say
 from crm_lab.ltv.history import (
     PurchaseHistory,
     ValueKind,
@@ -96,18 +97,22 @@ def arm_histories(
     check_settings(unit_days, value_kind)
     missing = [name for name in ("customer_id", "variant") if name not in assigned.columns]
     if missing:
-        raise DesignError(f"columns missing: {listing(missing)}", where="assigned")
+        raise DesignError(
+            say("columns missing: {missing}", missing=listing(missing)), where="assigned"
+        )
     if end < start:
         raise DesignError(
-            f"the window runs from {start:%Y-%m-%d} to {end:%Y-%m-%d}",
-            expected="a last day that is not before the first",
+            say("the window runs from {start} to {end}", start=day(start), end=day(end)),
+            expected=say("a last day that is not before the first"),
             where="as_of",
         )
     twice = assigned["customer_id"][assigned["customer_id"].duplicated()]
     if len(twice):
         raise DesignError(
-            f"assigned more than once: {listing(map(str, twice.unique()))}",
-            expected="every customer in one arm",
+            say(
+                "assigned more than once: {customers}", customers=listing(map(str, twice.unique()))
+            ),
+            expected=say("every customer in one arm"),
             where="assigned",
         )
     days, observed = _in_window(purchases, assigned["customer_id"], start, end)

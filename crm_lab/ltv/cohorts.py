@@ -18,6 +18,7 @@ import pandas as pd
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
 from crm_lab.formats import listing
+from crm_lab.language import say
 from crm_lab.ltv import group_wording as wording
 from crm_lab.ltv.fits import check_alpha
 from crm_lab.ltv.predictions import LifetimePredictions
@@ -173,10 +174,12 @@ def group_values(
     check_alpha(alpha)
     missing = [name for name in ("customer_id", "label") if name not in groups.columns]
     if missing:
-        raise DesignError(f"columns missing: {listing(missing)}", where="groups")
+        raise DesignError(
+            say("columns missing: {missing}", missing=listing(missing)), where="groups"
+        )
     priced = dict(costs or {})
     if wrong := [name for name, cost in priced.items() if not cost >= 0]:
-        raise DesignError(f"costs below 0: {listing(wrong)}", where="costs")
+        raise DesignError(say("costs below 0: {wrong}", wrong=listing(wrong)), where="costs")
     reason = predictions.value_reason
     label = groups.set_index("customer_id")["label"]
     frame = predictions.customers
@@ -212,7 +215,7 @@ def group_values(
         currency=predictions.currency,
         value_kind=predictions.value_kind,
         alpha=alpha,
-        reason=reason or ("" if parts else wording.NO_GROUPS),
+        reason=reason or ("" if parts else say(wording.NO_GROUPS)),
         method=wording.GROUPS_METHOD,
     )
 

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
+from crm_lab.formats import day, separated
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import say
 from crm_lab.ltv import value_wording as wording
 from crm_lab.ltv.arm_histories import ArmHistory
 from crm_lab.ltv.estimation import (
@@ -40,6 +43,7 @@ from crm_lab.ltv.parameters import (
     from_vector,
 )
 from crm_lab.ltv.tuples import DistinctHistories, count_histories
+from crm_lab.ltv.wording import PROGRESS, VALUE_WORDS
 from crm_lab.stats.normal import two_sided_quantile
 
 DEFAULT_REFITS = 200
@@ -147,6 +151,19 @@ class LifetimeContrast(Result):
         """Give the difference together with its interval."""
         return wording.contrast_number(self)
 
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the difference together, or that so far where nothing is expected ahead."""
+        part = self.part("so far" if self.reason else "together")
+        number = HeadlineNumber(
+            label=say("Difference in value per customer"),
+            estimate=part.difference if math.isfinite(part.low) else math.nan,
+            low=part.low,
+            high=part.high,
+            kind="money",
+            unit=self.currency,
+        )
+        return (number,)
+
     def to_frame(self) -> pd.DataFrame:
         """Give one row per part."""
         return pd.DataFrame([plain(part) for part in self.parts])
@@ -213,7 +230,7 @@ def lifetime_contrast(
     error_ahead = error_together = math.nan
     ahead = [math.nan, math.nan]
     if not reason and any(value is None for value in found):
-        reason = wording.NO_ARM_MODEL
+        reason = say(wording.NO_ARM_MODEL)
     if not reason:
         ahead = [value.ahead for value in found if value is not None]
         drawn = [
@@ -222,7 +239,7 @@ def lifetime_contrast(
         ]
         failed = max(refits - len(values) for values in drawn)
         if failed > LARGEST_FAILED_SHARE * refits:
-            reason = wording.REFITS_FAILED.format(failed=failed, refits=refits)
+            reason = say(wording.REFITS_FAILED, failed=failed, refits=refits)
             ahead = [math.nan, math.nan]
         else:
             error_ahead, error_together = (
@@ -268,8 +285,8 @@ def too_little(item: ArmHistory) -> str:
     history = item.history
     for what, found, needed in (
         ("customers", history.n_customers, MIN_CUSTOMERS),
-        ("customers with an order", history.n_repeaters, MIN_REPEATERS),
-        ("customers with a paid order", history.n_spenders, MIN_REPEATERS),
+        ("buyers", history.n_repeaters, MIN_REPEATERS),
+        ("payers", history.n_spenders, MIN_REPEATERS),
     ):
         if found < needed:
             return wording.arm_too_small(item.arm, what, found, needed)
@@ -414,9 +431,9 @@ def _warnings(
         return ()
     warnings = []
     if any(value is not None and value.model == wording.NBD for value in found):
-        warnings.append(wording.NOBODY_LEAVES)
+        warnings.append(say(wording.NOBODY_LEAVES))
     if periods > LONGEST_STRETCH * arms[0].window:
-        warnings.append(wording.FAR_AHEAD)
+        warnings.append(say(wording.FAR_AHEAD))
     return tuple(warnings)
 
 
@@ -425,7 +442,7 @@ def _steps(refits: int, progress: bool) -> Iterable[int]:
         return range(refits)
     from tqdm.auto import tqdm
 
-    bar: Iterable[int] = tqdm(range(refits), desc=wording.PROGRESS, unit="refit", leave=False)
+    bar: Iterable[int] = tqdm(range(refits), desc=say(PROGRESS), unit=say("refit"), leave=False)
     return bar
 
 
@@ -435,23 +452,42 @@ def _check(
     check_alpha(alpha)
     if not (np.isfinite(periods) and periods >= 0):
         raise DesignError(
-            f"a horizon of {periods:g} units", expected="0 or more, finite", where="periods"
+            say("a horizon of {periods} units", periods=separated(f"{periods:g}")),
+            expected=say("0 or more, finite"),
+            where="periods",
         )
     if refits < MIN_REFITS:
-        raise DesignError(f"{refits} refits", expected=f"at least {MIN_REFITS}", where="refits")
+        raise DesignError(
+            say("{refits} refits", refits=refits),
+            expected=say("at least {least}", least=MIN_REFITS),
+            where="refits",
+        )
     one, other = treatment.history, control.history
     spans = [(item.starts_on, item.history.as_of) for item in (treatment, control)]
     if spans[0] != spans[1] or one.unit_days != other.unit_days:
         raise DesignError(
-            f"arms seen from {spans[0][0]} to {spans[0][1]} and from {spans[1][0]} to"
-            f" {spans[1][1]}, in units of {one.unit_days:g} and {other.unit_days:g} days",
-            expected="the same window and unit for both arms",
+            say(
+                "arms seen from {start} to {end} and from {other_start} to {other_end}, in units of"
+                " {unit} and {other_unit} days",
+                start=day(spans[0][0]),
+                end=day(spans[0][1]),
+                other_start=day(spans[1][0]),
+                other_end=day(spans[1][1]),
+                unit=separated(f"{one.unit_days:g}"),
+                other_unit=separated(f"{other.unit_days:g}"),
+            ),
+            expected=say("the same window and unit for both arms"),
             where="treatment, control",
         )
     if (one.currency, one.value_kind) != (other.currency, other.value_kind):
         raise DesignError(
-            f"{one.value_kind} in {one.currency or 'no currency'} against {other.value_kind} in"
-            f" {other.currency or 'no currency'}",
-            expected="the same money in both arms",
+            say(
+                "{kind} in {currency} against {other_kind} in {other_currency}",
+                kind=say(VALUE_WORDS[one.value_kind]),
+                currency=one.currency or say("no currency"),
+                other_kind=say(VALUE_WORDS[other.value_kind]),
+                other_currency=other.currency or say("no currency"),
+            ),
+            expected=say("the same money in both arms"),
             where="treatment, control",
         )

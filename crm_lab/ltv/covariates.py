@@ -30,6 +30,7 @@ from scipy import special
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError, Fault
 from crm_lab.formats import listing, number
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.estimation import WIDE_LOG_ERROR, likelihood_of, maximise_purchases
 from crm_lab.ltv.fits import MIN_REPEATERS, check_alpha
@@ -117,7 +118,7 @@ class CovariateFit(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return wording.COVARIATE_TITLE.format(model=wording.MODEL_NAMES[self.model])
+        return say(wording.COVARIATE_TITLE, model=wording.MODEL_NAMES[self.model])
 
     @property
     def is_trusted(self) -> bool:
@@ -144,7 +145,9 @@ class CovariateFit(Result):
         """
         if set(covariates) != set(self.covariates):
             raise DesignError(
-                f"covariates {listing(sorted(covariates)) or 'none'}",
+                say(
+                    "covariates {covariates}", covariates=listing(sorted(covariates)) or say("none")
+                ),
                 expected=listing(self.covariates),
                 where="covariates",
             )
@@ -159,7 +162,7 @@ class CovariateFit(Result):
     def sentence(self) -> str:
         """Say what goes with the rate of purchases, or why that cannot be said."""
         if self.reason:
-            return wording.no_forecast("model with covariates to rely on", self.reason)
+            return say(wording.NO_COVARIATE_MODEL, reason=self.reason)
         frame = self.to_frame()
         rows = frame[(frame["parameter"] == "alpha") & (frame["covariate"] != "")]
         effects = [
@@ -172,8 +175,7 @@ class CovariateFit(Result):
                 strict=True,
             )
         ]
-        base = f"{number(self.n_customers)} customers."
-        return wording.covariate_sentence(base=base, effects=effects)
+        return wording.covariate_sentence(customers=self.n_customers, effects=effects)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the parameters' logs and the coefficients, with intervals, one row each."""
@@ -196,6 +198,10 @@ class CovariateFit(Result):
                 "high": estimates + width * errors,
             }
         )
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same with the names of the parameters as people read them."""
+        return wording.with_symbols(self.to_frame())
 
 
 class CovariateLikelihood:
@@ -298,7 +304,9 @@ def fit_with_covariates(
     """
     check_alpha(alpha)
     if model not in MOVED:
-        raise DesignError(f"model {model!r}", expected=listing(MOVED), where="model")
+        raise DesignError(
+            say("model {model}", model=repr(model)), expected=listing(MOVED), where="model"
+        )
     names, values = _covariate_values(history, covariates)
     groups, rows = _groups(history, values)
     size = 4 + len(MOVED[model]) * len(names)
@@ -308,9 +316,7 @@ def fit_with_covariates(
     reason, converged = "", False
     likelihood = plain = p_value = math.nan
     if history.n_repeaters < MIN_REPEATERS:
-        reason = wording.too_few(
-            "customers with a repeat purchase", history.n_repeaters, MIN_REPEATERS
-        )
+        reason = wording.too_few("repeaters", history.n_repeaters, MIN_REPEATERS)
     else:
         whole = count_histories(
             history.customers["frequency"].to_numpy(),
@@ -347,15 +353,15 @@ def fit_with_covariates(
 
 def _problem(names: tuple[str, ...], covariance: FloatArray, *, converged: bool) -> str:
     if not converged:
-        return wording.NOT_CONVERGED.format(detail="with covariates")
+        return say(wording.NOT_CONVERGED, detail=say(wording.WITH_COVARIATES))
     errors = np.sqrt(np.diag(covariance))
     if not np.isfinite(errors).all():
-        return wording.NO_ERRORS
+        return say(wording.NO_ERRORS)
     worst = errors[4:].reshape(-1, len(names)).max(axis=0).tolist()
     off = [name for name, error in zip(names, worst, strict=True) if error > FLAT_COEFFICIENT]
     if (errors[:4] > 2 * WIDE_LOG_ERROR).any():
-        off.append("base parameters")
-    return wording.WEAK.format(names=wording.names(off)) if off else ""
+        off.append(say(wording.BASE_PARAMETERS))
+    return say(wording.WEAK, names=wording.names(off)) if off else ""
 
 
 def _covariate_values(
@@ -365,13 +371,13 @@ def _covariate_values(
     names = tuple(str(name) for name in covariates.columns if name != "customer_id")
     if "customer_id" not in covariates.columns or not names:
         raise DesignError(
-            f"columns {listing(map(str, covariates.columns))}",
-            expected="customer_id and at least one covariate",
+            say("columns {columns}", columns=listing(map(str, covariates.columns))),
+            expected=say("customer_id and at least one covariate"),
             where="covariates",
         )
     faults: list[Fault] = []
     if covariates["customer_id"].duplicated().any():
-        faults.append(Fault(found="a customer_id stands there twice", where="covariates"))
+        faults.append(Fault(found=say("a customer_id stands there twice"), where="covariates"))
         raise DesignError(faults)
     table = covariates.set_index("customer_id").reindex(history.customers["customer_id"])
     values = np.empty((len(table), len(names)))
@@ -382,18 +388,22 @@ def _covariate_values(
         if wrong:
             faults.append(
                 Fault(
-                    found=f"{number(wrong)} customers without a number in {name}",
-                    expected="a finite number for every customer of the history",
-                    where=f"column {name}",
-                    remedy="classes become columns of 0 and 1",
+                    found=say(
+                        "{count} customers without a number in {name}",
+                        count=number(wrong),
+                        name=name,
+                    ),
+                    expected=say("a finite number for every customer of the history"),
+                    where=say("column {name}", name=name),
+                    remedy=say("classes become columns of 0 and 1"),
                 )
             )
         elif np.ptp(column) == 0:
             faults.append(
                 Fault(
-                    found=f"{name} is the same for every customer",
-                    expected="a covariate that differs",
-                    where=f"column {name}",
+                    found=say("{name} is the same for every customer", name=name),
+                    expected=say("a covariate that differs"),
+                    where=say("column {name}", name=name),
                 )
             )
     if faults:
@@ -408,15 +418,15 @@ def _groups(
     rows, place = np.unique(values, axis=0, return_inverse=True)
     if len(rows) > LARGEST_GROUPS:
         raise DesignError(
-            f"{number(len(rows))} distinct rows of covariates",
-            expected=f"at most {number(LARGEST_GROUPS)}",
+            say("{count} distinct rows of covariates", count=number(len(rows))),
+            expected=say("at most {most}", most=number(LARGEST_GROUPS)),
             where="covariates",
-            remedy="cut fine covariates into classes",
+            remedy=say("cut fine covariates into classes"),
         )
     if np.linalg.matrix_rank(np.column_stack([np.ones(len(rows)), rows])) <= rows.shape[1]:
         raise DesignError(
-            "one covariate is a sum of others",
-            expected="classes as columns of 0 and 1 with one class left out",
+            say("one covariate is a sum of others"),
+            expected=say("classes as columns of 0 and 1 with one class left out"),
             where="covariates",
         )
     order: NDArray[np.intp] = np.argsort(place.ravel(), kind="stable")

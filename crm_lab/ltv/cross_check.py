@@ -10,6 +10,7 @@ import pandas as pd
 
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.fits import fit_gamma_gamma, fit_purchases
 from crm_lab.ltv.history import PurchaseHistory
@@ -40,7 +41,7 @@ class CrossCheck(Result):
         Why there is no comparison; empty where there is one.
     """
 
-    title: ClassVar[str] = "Cross-check by the package lifetimes"
+    title: ClassVar[str] = wording.CROSS_CHECK_TITLE
 
     model: str
     parameters: FloatArray
@@ -75,6 +76,10 @@ class CrossCheck(Result):
             }
         )
 
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same with the names of the parameters as people read them."""
+        return wording.with_symbols(self.to_frame())
+
 
 def cross_check(fit: PurchaseFit | GammaGammaFit, history: PurchaseHistory) -> CrossCheck:
     """Fit the same histories with the package lifetimes and compare the likelihoods.
@@ -100,10 +105,10 @@ def cross_check(fit: PurchaseFit | GammaGammaFit, history: PurchaseHistory) -> C
     """
     if isinstance(fit, PurchaseFit) and fit.model == "bg_bb":
         raise DesignError(
-            "BG/BB is fitted to opportunities",
-            expected="a fit of a purchase history",
+            say("BG/BB is fitted to opportunities"),
+            expected=say("a fit of a purchase history"),
             where="fit",
-            remedy="compare with fit_bg_bb(..., backend='lifetimes')",
+            remedy=say("compare with fit_bg_bb(..., backend='lifetimes')"),
         )
     other: PurchaseFit | GammaGammaFit
     if isinstance(fit, PurchaseFit):

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crm_lab.errors import DesignError
+from crm_lab.formats import separated
+from crm_lab.language import say
 from crm_lab.ltv.formulas import discounted_expected_purchases, expected_purchases
 from crm_lab.ltv.parameters import (
     BGBBParameters,
@@ -122,12 +124,14 @@ def without_end(
     """
     if isinstance(parameters, BGBBParameters):
         raise DesignError(
-            "BG/BB counts opportunities, not days", expected="a model in time", where="parameters"
+            say("BG/BB counts opportunities, not days"),
+            expected=say("a model in time"),
+            where="parameters",
         )
     if not (np.isfinite(yearly_rate) and yearly_rate > 0):
         raise DesignError(
-            f"a yearly rate of {yearly_rate:g}",
-            expected="above 0, since an endless future is added up",
+            say("a yearly rate of {yearly_rate}", yearly_rate=separated(f"{yearly_rate:g}")),
+            expected=say("above 0, since an endless future is added up"),
             where="yearly_rate",
         )
     rate = math.log1p(yearly_rate) * unit_days / DAYS_PER_YEAR

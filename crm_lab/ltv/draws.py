@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.ltv.fits import check_alpha
 from crm_lab.ltv.formulas import simulate_purchases, simulate_spend
 from crm_lab.ltv.history import PurchaseHistory
@@ -92,10 +93,14 @@ def draw_customers(
     """
     check_horizon(history, periods, fit)
     if draws < 1:
-        raise DesignError(f"{draws} draws", expected="at least 1", where="draws")
+        raise DesignError(
+            say("{draws} draws", draws=draws), expected=say("at least 1"), where="draws"
+        )
     if not fit.is_trusted:
         raise DesignError(
-            f"the fit cannot be trusted: {fit.reason}", expected="a trusted fit", where="fit"
+            say("the fit cannot be trusted: {reason}", reason=fit.reason),
+            expected=say("a trusted fit"),
+            where="fit",
         )
     spends = spend_fit is not None and spend_fit.is_trusted
     frame = history.customers

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crm_lab.formats import number, percent
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.bg_bb import BGBBLikelihood
 from crm_lab.ltv.bg_nbd_likelihood import BGNBDLikelihood, beyond
@@ -178,9 +179,7 @@ def diagnose_purchases(
     if model != "bg_bb":
         difference = found.log_likelihood - maximise(NBDLikelihood(tuples)).log_likelihood
         if difference < DROPOUT_RATIO:
-            text = wording.NO_DROPOUT_SEEN.format(
-                difference=number(max(difference, 0.0), decimals=2)
-            )
+            text = say(wording.NO_DROPOUT_SEEN, difference=number(max(difference, 0.0), decimals=2))
             warnings = (*warnings, text)
     return Diagnosis(reason="", warnings=warnings)
 
@@ -202,7 +201,7 @@ def diagnose_spend(found: Optimum) -> Diagnosis:
     p, q, _ = found.estimates.tolist()
     reason = ""
     if q <= 1:
-        reason = wording.NO_MEAN_SPEND.format(q=number(q, decimals=3))
+        reason = say(wording.NO_MEAN_SPEND, q=number(q, decimals=3))
     reason = reason or _extreme({"p": p, "q": q}) or _not_converged(found) or _no_errors(found)
     return Diagnosis(reason=reason, warnings=() if reason else _wide(names, found))
 
@@ -272,27 +271,29 @@ def _collapse(model: PurchaseModel, values: dict[str, float], longest: float) ->
         dropout = values["a"] / (values["a"] + values["b"])
     if dropout >= COLLAPSE_DROPOUT:
         return ""
-    return wording.COLLAPSED.format(
-        measure=wording.DROPOUT_MEASURES[model],
+    return say(
+        wording.COLLAPSED,
+        measure=say(wording.DROPOUT_MEASURES[model]),
         dropout=percent(dropout, decimals=3),
         model=wording.MODEL_NAMES[model],
-        plain="beta-binomial" if model == "bg_bb" else "NBD",
+        plain=say(wording.BETA_BINOMIAL) if model == "bg_bb" else "NBD",
     )
 
 
 def _extreme(shapes: dict[str, float]) -> str:
     off = [name for name, value in shapes.items() if not VANISHED_SHAPE <= value <= EXTREME_SHAPE]
-    return wording.WEAK.format(names=wording.names(off)) if off else ""
+    return say(wording.WEAK, names=wording.names(off)) if off else ""
 
 
 def _not_converged(found: Optimum) -> str:
     if found.converged:
         return ""
-    return wording.NOT_CONVERGED.format(detail=f"after {found.evaluations} evaluations")
+    detail = say("after {count} evaluations", count=found.evaluations)
+    return say(wording.NOT_CONVERGED, detail=detail)
 
 
 def _no_errors(found: Optimum) -> str:
-    return "" if np.isfinite(found.log_covariance).all() else wording.NO_ERRORS
+    return "" if np.isfinite(found.log_covariance).all() else say(wording.NO_ERRORS)
 
 
 def _wide(names: tuple[str, ...], found: Optimum) -> tuple[str, ...]:
@@ -301,4 +302,4 @@ def _wide(names: tuple[str, ...], found: Optimum) -> tuple[str, ...]:
     if not wide:
         return ()
     factor = math.exp(2 * 1.96 * float(min(errors[errors > WIDE_LOG_ERROR].min(), 10.0)))
-    return (wording.WIDE.format(names=wording.names(wide), factor=number(factor)),)
+    return (say(wording.WIDE, names=wording.names(wide), factor=number(factor)),)

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crm_lab.errors import DesignError
+from crm_lab.formats import separated
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.estimation import (
     Diagnosis,
@@ -172,8 +174,8 @@ def fit_bg_bb(
     whole = all(np.array_equal(times, np.rint(times)) for times in (tuples.recency, tuples.age))
     if not whole or (tuples.frequency > tuples.recency).any():
         raise DesignError(
-            "recency or opportunities are no counts, or more were used than there were",
-            expected="whole numbers with frequency <= recency <= opportunities",
+            say("recency or opportunities are no counts, or more were used than there were"),
+            expected=say("whole numbers with frequency <= recency <= opportunities"),
             where="histories",
         )
     return _purchase_fit(
@@ -291,12 +293,20 @@ def check_alpha(alpha: float) -> None:
         When it is not.
     """
     if not 0 < alpha < 1:
-        raise DesignError(f"alpha = {alpha:g}", expected="above 0 and below 1", where="alpha")
+        raise DesignError(
+            say("alpha = {alpha}", alpha=separated(f"{alpha:g}")),
+            expected=say("above 0 and below 1"),
+            where="alpha",
+        )
 
 
 def _check_choice(name: str, found: str, choices: tuple[str, ...]) -> None:
     if found not in choices:
-        raise DesignError(f"{name} {found!r}", expected=f"one of {', '.join(choices)}", where=name)
+        raise DesignError(
+            say("{name} {found}", name=name, found=repr(found)),
+            expected=say("one of {choices}", choices=", ".join(choices)),
+            where=name,
+        )
 
 
 def _purchase_fit(
@@ -354,7 +364,7 @@ def _search_purchases(
         model, tuples.frequency, tuples.recency, tuples.age, tuples.customers
     )
     if not found.converged:
-        return None, method, wording.NOT_CONVERGED.format(detail=found.detail)
+        return None, method, say(wording.NOT_CONVERGED, detail=found.detail)
     logs = np.log(found.parameters)
     return optimum_at(likelihood_of(model, tuples), logs), method, ""
 
@@ -375,7 +385,7 @@ def _search_spend(
         pairs.to_numpy().astype(np.float64),
     )
     if not found.converged:
-        return None, method, wording.NOT_CONVERGED.format(detail=found.detail)
+        return None, method, say(wording.NOT_CONVERGED, detail=found.detail)
     likelihood = GammaGammaLikelihood(x, mean, ones)
     return optimum_at(likelihood, np.log(found.parameters)), method, ""
 
@@ -385,19 +395,19 @@ def _too_few(tuples: DistinctHistories, repeaters: int) -> str:
     if customers < MIN_CUSTOMERS:
         return wording.too_few("customers", customers, MIN_CUSTOMERS)
     if not tuples.age.max() > 0:
-        return wording.NO_OBSERVATION_TIME
+        return say(wording.NO_OBSERVATION_TIME)
     if repeaters < MIN_REPEATERS:
-        return wording.too_few("customers with a repeat purchase", repeaters, MIN_REPEATERS)
+        return wording.too_few("repeaters", repeaters, MIN_REPEATERS)
     if len(tuples) == 1:
-        return wording.EVERYBODY_ALIKE
+        return say(wording.EVERYBODY_ALIKE)
     return ""
 
 
 def _spend_gate(x: FloatArray) -> str:
     if not len(x):
-        return wording.NO_AMOUNTS
+        return say(wording.NO_AMOUNTS)
     if len(x) < MIN_REPEATERS:
-        return wording.too_few("customers with a paid repeat purchase", len(x), MIN_REPEATERS)
+        return wording.too_few("spenders", len(x), MIN_REPEATERS)
     return ""
 
 

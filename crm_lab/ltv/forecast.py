@@ -17,6 +17,8 @@ from scipy import special
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
+from crm_lab.formats import separated
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.discounting import within_horizon
 from crm_lab.ltv.fits import check_alpha, fit_bg_nbd, fit_gamma_gamma
@@ -106,7 +108,7 @@ class LifetimeForecast(Result):
         What a forecast like this was worth when it was tested, in a sentence; empty: not tested.
     """
 
-    title: ClassVar[str] = "Lifetime forecast"
+    title: ClassVar[str] = wording.FORECAST_TITLE
     plotter: ClassVar[str] = "crm_lab.plots.lifetime:plot_forecast"
 
     customers: pd.DataFrame
@@ -139,7 +141,7 @@ class LifetimeForecast(Result):
     def sentence(self) -> str:
         """Say what the base is expected to bring, or why that cannot be said."""
         if self.reason:
-            return wording.no_forecast("forecast", self.reason)
+            return say(wording.NO_FORECAST, reason=self.reason)
         said = wording.forecast_sentence(
             customers=self.n_customers,
             periods=self.periods,
@@ -155,7 +157,7 @@ class LifetimeForecast(Result):
                 max(self.refits_failed, self.spend_refits_failed), self.refits
             ),
         )
-        return f"{said} {self.tested or wording.NOT_TESTED}"
+        return f"{said} {self.tested or say(wording.NOT_TESTED)}"
 
     def with_test(self, tested: str) -> LifetimeForecast:
         """Give the same forecast with what a test of such a forecast found."""
@@ -283,9 +285,9 @@ def forecast(
             )
         done = refits - failed
         if done < MIN_REFITS:
-            reason = wording.TOO_FEW_REFITS.format(done=done, asked=refits)
+            reason = say(wording.TOO_FEW_REFITS, done=done, asked=refits)
         if not value_reason and refits - spend_failed < MIN_REFITS:
-            value_reason = wording.TOO_FEW_REFITS.format(done=refits - spend_failed, asked=refits)
+            value_reason = say(wording.TOO_FEW_REFITS, done=refits - spend_failed, asked=refits)
     return LifetimeForecast(
         customers=customers,
         periods=float(periods),
@@ -394,7 +396,9 @@ def check_periods(periods: float) -> None:
     """
     if not (np.isfinite(periods) and periods >= 0):
         raise DesignError(
-            f"a horizon of {periods:g} units", expected="0 or more, finite", where="periods"
+            say("a horizon of {periods} units", periods=separated(f"{periods:g}")),
+            expected=say("0 or more, finite"),
+            where="periods",
         )
 
 
@@ -408,8 +412,10 @@ def check_rate(discount_rate: float) -> None:
     """
     if not (np.isfinite(discount_rate) and discount_rate >= 0):
         raise DesignError(
-            f"a discount rate of {discount_rate:g}",
-            expected="0 or more a year, 0.1 for 10 %",
+            say(
+                "a discount rate of {discount_rate}", discount_rate=separated(f"{discount_rate:g}")
+            ),
+            expected=say("0 or more a year, 0.1 for 10 %"),
             where="discount_rate",
         )
 
@@ -426,10 +432,18 @@ def _check(
     check_rate(discount_rate)
     check_alpha(alpha)
     if refits < MIN_REFITS:
-        raise DesignError(f"{refits} refits", expected=f"at least {MIN_REFITS}", where="refits")
+        raise DesignError(
+            say("{refits} refits", refits=refits),
+            expected=say("at least {least}", least=MIN_REFITS),
+            where="refits",
+        )
     if fit is not None and fit.unit_days != history.unit_days:
         raise DesignError(
-            f"the fit is in units of {fit.unit_days:g} days, the history of {history.unit_days:g}",
-            expected="the same unit",
+            say(
+                "the fit is in units of {unit} days, the history of {other_unit}",
+                unit=separated(f"{fit.unit_days:g}"),
+                other_unit=separated(f"{history.unit_days:g}"),
+            ),
+            expected=say("the same unit"),
             where="fit",
         )

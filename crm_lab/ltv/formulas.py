@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crm_lab.errors import DesignError
+from crm_lab.formats import separated
+from crm_lab.language import say
 from crm_lab.ltv import bg_bb, bg_nbd, gamma_gamma, pareto_nbd
 from crm_lab.ltv.gamma_gamma import expected_spend, simulate_spend
 from crm_lab.ltv.parameters import (
@@ -355,8 +357,8 @@ def discounted_expected_purchases(
     """
     if not (np.isfinite(discount) and discount > 0):
         raise DesignError(
-            f"a discount of {discount:g}",
-            expected="above 0, since purchases of an endless future are added up",
+            say("a discount of {discount}", discount=separated(f"{discount:g}")),
+            expected=say("above 0, since purchases of an endless future are added up"),
             where="discount",
         )
     if isinstance(parameters, BGBBParameters):
@@ -367,4 +369,6 @@ def discounted_expected_purchases(
 def _check_periods(periods: ArrayLike) -> None:
     values = np.asarray(periods, dtype=np.float64)
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise DesignError("a horizon below 0 or without end", expected="0 or more", where="periods")
+        raise DesignError(
+            say("a horizon below 0 or without end"), expected=say("0 or more"), where="periods"
+        )

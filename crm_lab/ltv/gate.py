@@ -15,6 +15,9 @@ import pandas as pd
 
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.formats import separated
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import say
 from crm_lab.ltv import value_wording as wording
 from crm_lab.ltv.forecast import Estimate, LifetimeForecast
 from crm_lab.ltv.predictions import LifetimePredictions
@@ -135,7 +138,14 @@ class ForecastVerdict(Result):
         found = wording.total_number(
             self.orders, self.value if self.by_value else Estimate(), self.currency
         )
-        return f"{found} in the next {span(self.periods, self.unit_days)}"
+        length = span(self.periods, self.unit_days)
+        return say("{found} in the next {length}", found=found, length=length)
+
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the total with its interval, or nothing where it is refused."""
+        if not self.is_publishable:
+            return ()
+        return (wording.total_headline(self, by_value=self.by_value),)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the checks, one row each."""
@@ -145,6 +155,10 @@ class ForecastVerdict(Result):
                 for each in self.checks
             ]
         )
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the checks under the heads that a reader sees."""
+        return self.to_frame().rename(columns={"outcome": "verdict"})
 
 
 def judge_forecast(
@@ -171,9 +185,15 @@ def judge_forecast(
     """
     if tests.unit_days != forecast.unit_days or tests.model != forecast.model.model:
         raise DesignError(
-            f"tests of {tests.model} in units of {tests.unit_days:g} days for a forecast by"
-            f" {forecast.model.model} in units of {forecast.unit_days:g}",
-            expected="tests of the same model and unit",
+            say(
+                "tests of {model} in units of {unit} days for a forecast by {other_model} in"
+                " units of {other_unit}",
+                model=tests.model,
+                unit=separated(f"{tests.unit_days:g}"),
+                other_model=forecast.model.model,
+                other_unit=separated(f"{forecast.unit_days:g}"),
+            ),
+            expected=say("tests of the same model and unit"),
             where="tests",
         )
     checks = [*_data_checks(forecast), *_test_checks(forecast, tests)]
@@ -230,8 +250,8 @@ def _data_checks(forecast: LifetimeForecast | LifetimePredictions) -> list[Check
     checks = []
     for question, what, found, needed in (
         (wording.ENOUGH_CUSTOMERS, "customers", len(customers), PUBLISH_CUSTOMERS),
-        (wording.ENOUGH_REPEATERS, "customers who came back", repeaters, PUBLISH_REPEATERS),
-        (wording.ENOUGH_HISTORY, "days of history", history_days, PUBLISH_HISTORY_DAYS),
+        (wording.ENOUGH_REPEATERS, "returned", repeaters, PUBLISH_REPEATERS),
+        (wording.ENOUGH_HISTORY, "days", history_days, PUBLISH_HISTORY_DAYS),
     ):
         says = "" if found >= needed else too_few(what, found, needed)
         shown = wording.found_of(found, needed)
@@ -241,7 +261,7 @@ def _data_checks(forecast: LifetimeForecast | LifetimePredictions) -> list[Check
     checks.append(
         Check(
             question=wording.MODEL_FITS,
-            found=reason or wording.listed(model.warnings) or wording.YES,
+            found=reason or wording.listed(model.warnings) or say(wording.YES),
             outcome="refuse" if reason else "care" if model.warnings else "good",
             says=reason or wording.listed(model.warnings),
         )
@@ -255,7 +275,7 @@ def _spend_check(forecast: LifetimeForecast | LifetimePredictions) -> Check:
     spend, reason = forecast.spend_model, forecast.value_reason
     says = wording.no_value(reason) if reason else ""
     if not reason and not spend.is_independent:
-        says = wording.DEPENDENT
+        says = say(wording.DEPENDENT)
     return Check(
         question=wording.SPEND_INDEPENDENT,
         found=reason or wording.correlation(spend.frequency_correlation),
@@ -272,14 +292,14 @@ def _test_checks(
         return [
             Check(
                 question=wording.TESTED,
-                found=wording.NO,
+                found=say(wording.NO),
                 outcome="refuse",
                 says=wording.never_tested(tests.reason),
             )
         ]
     failed = len(tests.origins) - len(usable)
     some = wording.some_failed(failed, len(tests.origins)) if failed else ""
-    some = some or (wording.TESTED_ONCE if len(usable) == 1 else "")
+    some = some or (say(wording.TESTED_ONCE) if len(usable) == 1 else "")
     horizon = forecast.periods * forecast.unit_days
     if horizon > LONGER * tests.horizon_days:
         some = wording.listed([some, wording.longer(horizon, tests.horizon_days)])

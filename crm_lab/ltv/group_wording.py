@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crm_lab.formats import number, number_interval, percent
+from crm_lab.formats import currency_name, number, number_interval, percent
+from crm_lab.language import message, say, word
+from crm_lab.ltv.wording import amount, customers_text
 
 if TYPE_CHECKING:
     from crm_lab.ltv.cohorts import GroupValues
@@ -16,60 +18,113 @@ if TYPE_CHECKING:
     from crm_lab.ltv.tiers import ValueTiers
 
 
-TIERS_TITLE = "Who will bring it?"
-GROUPS_TITLE = "Lifetime value by group"
+TIERS_TITLE = message("Who will bring it?")
+GROUPS_TITLE = message("Lifetime value by group")
 GROUPS_METHOD = (
     "past and expected value per customer; variance between customers plus the error of the"
     " prediction, taken as shared; pooled by a normal law of the true values of the groups"
 )
-NO_GROUPS = "no customer is in any group"
-OBSERVATIONAL = "Observational: other people came, so a difference is no effect of how they came."
+NO_GROUPS = message("no customer is in any group")
+OBSERVATIONAL = message(
+    "Observational: other people came, so a difference is no effect of how they came."
+)
 BY_WORDS: Mapping[str, str] = {
-    "month": "month of the first order",
-    "channel": "channel of the first order",
-    "form": "first form",
-    "region_code": "region",
-    "age_band": "age",
-    "income_band": "income",
-    "gender": "gender",
+    "month": message("month of the first order"),
+    "channel": message("channel of the first order"),
+    "form": message("first form"),
+    "region_code": message("region"),
+    "age_band": message("age"),
+    "income_band": message("income"),
+    "gender": message("gender"),
 }
 PAYS_BACK: Mapping[str, str] = {
-    "yes": "has paid back",
-    "expected": "will, by the forecast",
-    "not sure": "cannot conclude",
-    "no": "will not in this horizon",
-    "not known": "not known",
+    "yes": message("has paid back"),
+    "expected": message("will, by the forecast"),
+    "not sure": message("cannot conclude"),
+    "no": message("will not in this horizon"),
+    "not known": message("not known"),
 }
+
+
+def by_text(by: str) -> str:
+    """Say what groups are made by."""
+    return say(BY_WORDS.get(by, by))
 
 
 def small_group(n: int, needed: int) -> str:
     """Say that a group is too small."""
-    return f"only {number(n)} customers, at least {number(needed)} are needed for an interval"
+    return say(
+        "only {found} customers, at least {needed} are needed for an interval",
+        found=number(n),
+        needed=number(needed),
+    )
+
+
+def tier_names(shares: Sequence[float]) -> list[str]:
+    """Name tiers by their share, best first; :func:`tier_text` says them."""
+    names, start = [], 0.0
+    for share in shares:
+        end = start + share
+        if start == 0:
+            names.append(f"best {100 * end:.0f} %")
+        elif end >= 1 - 1e-9:
+            names.append(f"last {100 * share:.0f} %")
+        else:
+            names.append(f"next {100 * share:.0f} %")
+        start = end
+    return names
+
+
+TIER_WORDS: Mapping[str, str] = {
+    "best": message("best {share}"),
+    "next": message("next {share}"),
+    "last": message("last {share}"),
+}
+
+
+def tier_text(name: str) -> str:
+    """Say the name of a tier."""
+    place, _, share = name.removesuffix(" %").partition(" ")
+    return say(TIER_WORDS[place], share=percent(float(share) / 100, decimals=0))
 
 
 def tiers_sentence(result: ValueTiers) -> str:
     """Say how much the best customers carry."""
     if result.reason or not result.tiers:
-        return f"No tiers: {result.reason or NO_GROUPS}."
+        return say("No tiers: {reason}.", reason=result.reason or say(NO_GROUPS))
     best, last = result.tiers[0], result.tiers[-1]
-    what = "value" if result.by_value else "orders"
-    return (
-        f"In the next {result.horizon} the {best.tier} ({number(best.customers)} customers) are"
-        f" expected to bring {percent(best.share, decimals=0)} of the {what}, the {last.tier}"
-        f" {percent(last.share, decimals=0)}; {number(best.at_risk)} of the {best.tier} have"
-        " probably left already."
+    values = {
+        "horizon": result.horizon,
+        "best": tier_text(best.tier),
+        "customers": customers_text(best.customers),
+        "best_share": percent(best.share, decimals=0),
+        "last": tier_text(last.tier),
+        "last_share": percent(last.share, decimals=0),
+        "gone": number(best.at_risk),
+    }
+    if result.by_value:
+        return say(
+            "In the next {horizon} the {best} ({customers}) are expected to bring {best_share} of"
+            " the value, the {last} {last_share}; {gone} of the {best} have probably left already.",
+            **values,
+        )
+    return say(
+        "In the next {horizon} the {best} ({customers}) are expected to bring {best_share} of the"
+        " orders, the {last} {last_share}; {gone} of the {best} have probably left already.",
+        **values,
     )
 
 
 def tiers_table(result: ValueTiers) -> pd.DataFrame:
     """Give the tiers as people read them."""
-    unit = result.currency if result.by_value else "orders"
+    unit = currency_name(result.currency) if result.by_value else say("orders")
+    expected = say("expected, {unit}", unit=unit)
     return pd.DataFrame(
         [
             {
-                "tier": each.tier,
+                "tier": tier_text(each.tier),
                 "customers": each.customers,
-                f"expected, {unit}": number(each.expected),
+                expected: number(each.expected),
                 "share": percent(each.share, decimals=0),
                 "each": number(each.mean, decimals=2),
                 "will order": percent(each.share_ordering, decimals=0),
@@ -83,29 +138,39 @@ def tiers_table(result: ValueTiers) -> pd.DataFrame:
 def groups_sentence(result: GroupValues) -> str:
     """Say which groups bring most."""
     if result.reason:
-        return f"Cannot compare: {result.reason}."
-    by = BY_WORDS.get(result.by, result.by)
+        return say("Cannot compare: {reason}.", reason=result.reason)
+    by = by_text(result.by)
     known = [row for row in result.rows if math.isfinite(row.shrunken)]
     if not known:
-        text = f"One group by {by} only, nothing to compare."
+        parts = [say("One group by {by} only, nothing to compare.", by=by)]
     elif not result.differ:
-        text = f"The data do not show that lifetime value differs by {by}."
+        parts = [say("The data do not show that lifetime value differs by {by}.", by=by)]
     else:
         best = max(known, key=lambda row: row.shrunken)
         worst = min(known, key=lambda row: row.shrunken)
-        text = (
-            f"Lifetime value differs by {by}: most for {best.group}"
-            f" ({number_interval(best.shrunken, best.shrunken_low, best.shrunken_high)}"
-            f" {result.currency} per customer), least for {worst.group}"
-            f" ({number_interval(worst.shrunken, worst.shrunken_low, worst.shrunken_high)})."
-        )
+        parts = [
+            say(
+                "Lifetime value differs by {by}: most for {best} ({most} per customer), least for"
+                " {worst} ({least}).",
+                by=by,
+                best=word(best.group),
+                most=amount(
+                    (best.shrunken, best.shrunken_low, best.shrunken_high), result.currency
+                ),
+                worst=word(worst.group),
+                least=number_interval(worst.shrunken, worst.shrunken_low, worst.shrunken_high),
+            )
+        ]
     priced = [row for row in result.rows if math.isfinite(row.cost)]
     if priced:
-        paid = sum(row.pays_back == "yes" for row in priced)
-        text += (
-            f" {number(paid)} of {number(len(priced))} groups with a known cost have paid it back."
+        parts.append(
+            say(
+                "{paid} of {priced} groups with a known cost have paid it back.",
+                paid=number(sum(row.pays_back == "yes" for row in priced)),
+                priced=number(len(priced)),
+            )
         )
-    return f"{text} {OBSERVATIONAL}"
+    return " ".join([*parts, say(OBSERVATIONAL)])
 
 
 def groups_table(result: GroupValues) -> pd.DataFrame:
@@ -114,10 +179,10 @@ def groups_table(result: GroupValues) -> pd.DataFrame:
     has_cost = any(math.isfinite(row.cost) for row in result.rows)
     for each in result.rows:
         row = {
-            BY_WORDS.get(result.by, result.by): each.group,
+            by_text(result.by): each.group,
             "customers": each.customers,
             "brought": number(each.past_value, decimals=2),
-            f"in {result.horizon}": number(each.expected_value, decimals=2),
+            say("in {horizon}", horizon=result.horizon): number(each.expected_value, decimals=2),
             "together": number_interval(each.lifetime_value, each.low, each.high)
             if math.isfinite(each.low)
             else each.reason or number(each.lifetime_value, decimals=2),
@@ -127,13 +192,13 @@ def groups_table(result: GroupValues) -> pd.DataFrame:
         }
         if has_cost:
             row["cost"] = number(each.cost, decimals=2)
-            row["paid back"] = PAYS_BACK[each.pays_back]
+            row["paid back"] = say(PAYS_BACK[each.pays_back])
             row["months"] = number(each.payback_months)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-HEALTH_TITLE = "The data behind it"
+HEALTH_TITLE = message("The data behind it")
 POLICY_WORDS: Mapping[str, tuple[str, str]] = {
     "orders": ("orders in the data", "read"),
     "later": ("orders after the last day of this report", "left out"),
@@ -157,8 +222,13 @@ def health_sentence(result: DataHealth) -> str:
     c = result.counts
     out = c["later"] + c["cancelled"] + c["unknown_customer"]
     share = percent(out / c["orders"]) if c["orders"] else percent(0.0)
-    return (
-        f"{number(c['orders'])} orders became {number(c['repeat_days'])} repeat purchase days of"
-        f" {number(c['customers'])} customers; {number(out)} orders ({share}) were left out and"
-        f" {number(c['same_day'])} merged with another of the same day."
+    return say(
+        "{orders} orders became {days} repeat purchase days of {customers} customers; {out} orders"
+        " ({share}) were left out and {merged} merged with another of the same day.",
+        orders=number(c["orders"]),
+        days=number(c["repeat_days"]),
+        customers=number(c["customers"]),
+        out=number(out),
+        share=share,
+        merged=number(c["same_day"]),
     )

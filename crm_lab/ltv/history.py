@@ -16,7 +16,8 @@ import pandas as pd
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
-from crm_lab.formats import listing
+from crm_lab.formats import listing, separated
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.history_checks import fault_of, id_faults, numbers_of, summary_faults
 from crm_lab.ltv.purchase_days import HistoryHealth, purchase_days
@@ -50,7 +51,7 @@ class PurchaseHistory(Result):
         What was left out or merged, and how often.
     """
 
-    title: ClassVar[str] = "Purchase history"
+    title: ClassVar[str] = wording.HISTORY_TITLE
 
     customers: pd.DataFrame
     as_of: date
@@ -111,7 +112,7 @@ class PurchaseHistory(Result):
         """Give the data-health table: what was done with how many rows."""
         return pd.DataFrame(
             [
-                {"what": wording.HEALTH_WORDS[key], "count": count}
+                {"what": say(wording.HEALTH_WORDS[key]), "count": count}
                 for key, count in asdict(self.health).items()
             ]
         )
@@ -174,7 +175,8 @@ def purchase_history(
     days, health, found = purchase_days(purchases, as_of=day)
     if currency and found and currency != found:
         raise DesignError(
-            f"the purchases are in {found}, not in {currency}", where="column currency"
+            say("the purchases are in {found}, not in {currency}", found=found, currency=currency),
+            where="column currency",
         )
     return _summarise(
         days,
@@ -230,12 +232,12 @@ def history_from_summary(
     missing = [name for name in HISTORY_COLUMNS if name not in summary.columns]
     if missing:
         raise DesignError(
-            f"columns missing: {listing(missing)}",
+            say("columns missing: {missing}", missing=listing(missing)),
             expected=", ".join(HISTORY_COLUMNS),
             where="summary",
         )
     if summary.empty:
-        raise DesignError("the summary has no customers", where="summary")
+        raise DesignError(say("the summary has no customers"), where="summary")
     frame = pd.DataFrame({"customer_id": summary["customer_id"].reset_index(drop=True)})
     faults = id_faults(frame["customer_id"])
     for name in HISTORY_COLUMNS[1:]:
@@ -255,7 +257,7 @@ def history_from_summary(
             frame["customer_id"],
             wrong,
             "paid_frequency",
-            "whole, not above frequency, and above 0 exactly where there is a monetary_value",
+            say("whole, not above frequency, and above 0 exactly where there is a monetary_value"),
         )
         if faults:
             raise DesignError(faults)
@@ -372,11 +374,15 @@ def check_settings(unit_days: float, value_kind: str) -> None:
     """
     if not (np.isfinite(unit_days) and unit_days > 0):
         raise DesignError(
-            f"a unit of {unit_days:g} days", expected="a number of days above 0", where="unit_days"
+            say("a unit of {unit_days} days", unit_days=separated(f"{unit_days:g}")),
+            expected=say("a number of days above 0"),
+            where="unit_days",
         )
     if value_kind not in get_args(ValueKind):
         raise DesignError(
-            f"value kind {value_kind!r}", expected="revenue or margin", where="value_kind"
+            say("value kind {value_kind}", value_kind=repr(value_kind)),
+            expected=say("revenue or margin"),
+            where="value_kind",
         )
 
 
@@ -402,5 +408,5 @@ def day_of(moment: date, name: str) -> pd.Timestamp:
     """
     day = pd.Timestamp(moment)
     if pd.isna(day):
-        raise DesignError("no date", expected="a date", where=name)
+        raise DesignError(say("no date"), expected=say("a date"), where=name)
     return day.tz_localize(None).normalize()

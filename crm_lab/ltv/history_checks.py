@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.errors import Fault
-from crm_lab.formats import listing, number
+from crm_lab.formats import listing, number, separated
+from crm_lab.language import say
 
 ROUNDING = 1e-9
 """Times that differ by less than this are equal; they come from divisions by the unit."""
@@ -31,20 +32,27 @@ def summary_faults(frame: pd.DataFrame, unit_days: float) -> list[Fault]:
     x, t_x, age = frame["frequency"], frame["recency"], frame["age"]
     money = frame["monetary_value"]
     rules: list[tuple[str, pd.Series, str]] = [
-        ("frequency", ~(np.isfinite(x) & x.ge(0) & x.eq(x.round())), "a whole number, 0 or more"),
-        ("recency", ~(np.isfinite(t_x) & t_x.ge(0)), "a finite time, 0 or more"),
-        ("age", ~(np.isfinite(age) & age.ge(0)), "a finite time, 0 or more"),
-        ("recency", t_x.gt(age + ROUNDING), "not above age"),
-        ("recency", x.eq(0) & t_x.gt(0), "0 where frequency is 0"),
+        (
+            "frequency",
+            ~(np.isfinite(x) & x.ge(0) & x.eq(x.round())),
+            say("a whole number, 0 or more"),
+        ),
+        ("recency", ~(np.isfinite(t_x) & t_x.ge(0)), say("a finite time, 0 or more")),
+        ("age", ~(np.isfinite(age) & age.ge(0)), say("a finite time, 0 or more")),
+        ("recency", t_x.gt(age + ROUNDING), say("not above age")),
+        ("recency", x.eq(0) & t_x.gt(0), say("0 where frequency is 0")),
         (
             "frequency",
             x.gt(t_x * unit_days * (1 + ROUNDING) + ROUNDING) & t_x.ge(0),
-            f"purchase days, so not more than the days in recency (units of {unit_days:g} days)",
+            say(
+                "purchase days, so not more than the days in recency (units of {days} days)",
+                days=separated(f"{unit_days:g}"),
+            ),
         ),
         (
             "monetary_value",
             x.gt(0) & (money.le(0) | np.isinf(money)),
-            "above 0 and finite, or missing",
+            say("above 0 and finite, or missing"),
         ),
     ]
     for column, wrong, expected in rules:
@@ -71,22 +79,24 @@ def id_faults(ids: pd.Series, *, unique: bool = True) -> list[Fault]:
     if pd.api.types.is_float_dtype(ids.dtype):
         faults.append(
             Fault(
-                found="customer_id holds decimal numbers",
-                expected="text or whole numbers",
+                found=say("customer_id holds decimal numbers"),
+                expected=say("text or whole numbers"),
                 where="column customer_id",
-                remedy="read the column as text",
+                remedy=say("read the column as text"),
             )
         )
     if ids.isna().any():
         count = int(ids.isna().sum())
         faults.append(
             Fault(
-                found=f"{number(count)} rows without a customer_id",
-                where=f"row {int(np.flatnonzero(ids.isna())[0]) + 1} and others",
+                found=say("{count} rows without a customer_id", count=number(count)),
+                where=say("row {row} and others", row=int(np.flatnonzero(ids.isna())[0]) + 1),
             )
         )
     if unique:
-        fault_of(faults, ids, ids.duplicated() & ids.notna(), "customer_id", "each customer once")
+        fault_of(
+            faults, ids, ids.duplicated() & ids.notna(), "customer_id", say("each customer once")
+        )
     return faults
 
 
@@ -110,9 +120,13 @@ def fault_of(
         who = list(dict.fromkeys(str(name) for name in ids[wrong].head(50)))
         faults.append(
             Fault(
-                found=f"{number(int(wrong.sum()))} impossible values in {column}",
+                found=say(
+                    "{count} impossible values in {column}",
+                    count=number(int(wrong.sum())),
+                    column=column,
+                ),
                 expected=expected,
-                where=f"customer {listing(who, limit=3)}",
+                where=say("customer {who}", who=listing(who, limit=3)),
             )
         )
 
@@ -139,6 +153,10 @@ def numbers_of(column: pd.Series, name: str, faults: list[Fault]) -> pd.Series:
         return values.astype(np.float64)
     except (TypeError, ValueError):
         faults.append(
-            Fault(found=f"{name} holds {values.dtype}", expected="numbers", where=f"column {name}")
+            Fault(
+                found=say("{name} holds {dtype}", name=name, dtype=values.dtype),
+                expected=say("numbers"),
+                where=say("column {name}", name=name),
+            )
         )
         return pd.Series(np.nan, index=values.index)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.errors import DesignError
+from crm_lab.formats import day
+from crm_lab.language import say
 from crm_lab.ltv.history import (
     PurchaseHistory,
     ValueKind,
@@ -86,8 +88,10 @@ def split_history(
     check_settings(unit_days, value_kind)
     if end >= last:
         raise DesignError(
-            f"the calibration ends on {end:%Y-%m-%d} and the data on {last:%Y-%m-%d}",
-            expected="a calibration_end before as_of, so that something is held out",
+            say(
+                "the calibration ends on {end} and the data on {last}", end=day(end), last=day(last)
+            ),
+            expected=say("a calibration_end before as_of, so that something is held out"),
             where="calibration_end",
         )
     calibration = purchase_history(

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crm_lab.formats import separated
+from crm_lab.language import say
 from crm_lab.ltv.parameters import FloatArray, PurchaseModel
 
 TOLERANCES = (1e-7, 1e-6, 1e-5)
@@ -171,7 +173,9 @@ def _fit(
             try:
                 fitter.fit(**data, initial_params=first, tol=tolerance)
             except failure:
-                detail = f"tolerance {tolerance:g} not reached"
+                detail = say(
+                    "tolerance {tolerance} not reached", tolerance=separated(f"{tolerance:g}")
+                )
                 continue
             except np.linalg.LinAlgError:
                 # The parameters stand; the Hessian at the optimum cannot be inverted.
@@ -181,7 +185,7 @@ def _fit(
                 )
         found = tuple(float(fitter.params_[name]) for name in names)
         if not np.isfinite(found).all():
-            detail = "parameters overflow"
+            detail = say("parameters overflow")
             continue
         given = getattr(fitter, "standard_errors_", None)
         errors = tuple(math.nan if given is None else float(given[name]) for name in names)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.cards import Result
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.parameters import (
     AnyParameters,
@@ -91,7 +92,7 @@ class PurchaseFit(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return wording.PURCHASE_TITLE.format(model=wording.MODEL_NAMES[self.model])
+        return say(wording.PURCHASE_TITLE, model=wording.MODEL_NAMES[self.model])
 
     @property
     def is_trusted(self) -> bool:
@@ -112,12 +113,16 @@ class PurchaseFit(Result):
     def sentence(self) -> str:
         """Say what the fit has found, or why there is none."""
         if self.reason:
-            return wording.no_forecast("purchase model to rely on", self.reason)
+            return say(wording.NO_PURCHASE_MODEL, reason=self.reason)
         return wording.with_warnings(self._finding(), self.warnings)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the parameters with standard errors and intervals."""
         return parameter_frame(self.parameters, self.covariance, self.alpha)
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same with the names of the parameters as people read them."""
+        return wording.with_symbols(self.to_frame())
 
     def _finding(self) -> str:
         p = self.parameters
@@ -183,7 +188,7 @@ class GammaGammaFit(Result):
         How it was fitted.
     """
 
-    title: ClassVar[str] = "Spend per purchase: Gamma-Gamma"
+    title: ClassVar[str] = wording.SPEND_TITLE
 
     parameters: GammaGammaParameters
     covariance: FloatArray
@@ -229,7 +234,7 @@ class GammaGammaFit(Result):
     def sentence(self) -> str:
         """Say what the fit has found, or why there is none."""
         if self.reason:
-            return wording.no_forecast("spend model to rely on", self.reason)
+            return say(wording.NO_SPEND_MODEL, reason=self.reason)
         said = wording.gamma_gamma_sentence(
             repeaters=self.n_customers,
             mean=self.mean_spend,
@@ -241,6 +246,10 @@ class GammaGammaFit(Result):
     def to_frame(self) -> pd.DataFrame:
         """Give the parameters with standard errors and intervals."""
         return parameter_frame(self.parameters, self.covariance, self.alpha)
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same with the names of the parameters as people read them."""
+        return wording.with_symbols(self.to_frame())
 
 
 def standard_errors(parameters: AnyParameters, covariance: FloatArray) -> AnyParameters:

@@ -19,6 +19,9 @@ from scipy import special
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
+from crm_lab.formats import separated
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import say
 from crm_lab.ltv import discounting
 from crm_lab.ltv import value_wording as wording
 from crm_lab.ltv.fits import check_alpha, fit_gamma_gamma, fit_purchases
@@ -140,6 +143,12 @@ class LifetimePredictions(Result):
         """Give the total with its interval."""
         return wording.total_number(self.orders, self.value, self.currency)
 
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the total with its interval, or nothing where there is none."""
+        if self.reason:
+            return ()
+        return (wording.total_headline(self, by_value=not self.value_reason),)
+
     def to_frame(self) -> pd.DataFrame:
         """Give the customers, one row each."""
         return self.customers.copy()
@@ -148,7 +157,7 @@ class LifetimePredictions(Result):
         """Give the totals."""
         rows = {
             "orders": self.orders,
-            "value": self.value,
+            say("value"): self.value,
             "value without end": self.endless_value,
             "share still customers": Estimate(estimate=self.share_alive),
             "share who will order": Estimate(estimate=self.share_ordering),
@@ -293,9 +302,13 @@ def check_horizon(history: PurchaseHistory, periods: float, fit: PurchaseFit | N
     check_periods(periods)
     if fit is not None and (fit.model == "bg_bb" or fit.unit_days != history.unit_days):
         raise DesignError(
-            f"a fit of {fit.model} in units of {fit.unit_days:g} days, a history in units of"
-            f" {history.unit_days:g}",
-            expected="a model in time, in the same unit",
+            say(
+                "a fit of {model} in units of {unit} days, a history in units of {other_unit}",
+                model=fit.model,
+                unit=separated(f"{fit.unit_days:g}"),
+                other_unit=separated(f"{history.unit_days:g}"),
+            ),
+            expected=say("a model in time, in the same unit"),
             where="fit",
         )
 
@@ -304,8 +317,8 @@ def _check_rate(discount_rate: float, endless: bool) -> None:
     check_rate(discount_rate)
     if endless and discount_rate == 0:
         raise DesignError(
-            "a value without end and without a discount rate",
-            expected="a yearly rate above 0",
+            say("a value without end and without a discount rate"),
+            expected=say("a yearly rate above 0"),
             where="discount_rate",
         )
 

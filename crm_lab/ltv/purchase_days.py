@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.errors import DesignError, Fault
-from crm_lab.formats import listing
+from crm_lab.formats import day, listing
+from crm_lab.language import say
 from crm_lab.ltv.history_checks import fault_of, id_faults, numbers_of
 
 PURCHASE_COLUMNS = ("customer_id", "ordered_at")
@@ -87,10 +88,10 @@ def purchase_days(
     days = days.loc[bought, ["customer_id", "day", "amount"]].reset_index(drop=True)
     if days.empty:
         raise DesignError(
-            f"nobody bought until {as_of:%Y-%m-%d}",
-            expected="at least one order with an amount of 0 or more",
+            say("nobody bought until {as_of}", as_of=day(as_of)),
+            expected=say("at least one order with an amount of 0 or more"),
             where="purchases",
-            remedy="check as_of and the dates of the orders",
+            remedy=say("check as_of and the dates of the orders"),
         )
     if "amount" not in purchases.columns:
         days["amount"] = np.nan
@@ -101,12 +102,12 @@ def _checked_purchases(purchases: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     missing = [name for name in PURCHASE_COLUMNS if name not in purchases.columns]
     if missing:
         raise DesignError(
-            f"columns missing: {listing(missing)}",
+            say("columns missing: {missing}", missing=listing(missing)),
             expected="customer_id, ordered_at, amount",
             where="purchases",
         )
     if purchases.empty:
-        raise DesignError("there are no orders", where="purchases")
+        raise DesignError(say("there are no orders"), where="purchases")
     ids = purchases["customer_id"].reset_index(drop=True)
     faults = id_faults(ids, unique=False)
     moments = purchases["ordered_at"].reset_index(drop=True)
@@ -115,18 +116,18 @@ def _checked_purchases(purchases: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     if not pd.api.types.is_datetime64_any_dtype(moments):
         faults.append(
             Fault(
-                found=f"ordered_at holds {moments.dtype}",
-                expected="dates or times",
+                found=say("ordered_at holds {dtype}", dtype=moments.dtype),
+                expected=say("dates or times"),
                 where="column ordered_at",
             )
         )
         raise DesignError(faults)
     if moments.dt.tz is not None:
         moments = moments.dt.tz_localize(None)
-    fault_of(faults, ids, moments.isna(), "ordered_at", "a date in every row")
+    fault_of(faults, ids, moments.isna(), "ordered_at", say("a date in every row"))
     if "amount" in purchases.columns:
         amounts = numbers_of(purchases["amount"], "amount", faults)
-        fault_of(faults, ids, ~np.isfinite(amounts), "amount", "a finite number in every row")
+        fault_of(faults, ids, ~np.isfinite(amounts), "amount", say("a finite number in every row"))
     else:
         amounts = pd.Series(0.0, index=ids.index)
     currency = ""
@@ -135,10 +136,14 @@ def _checked_purchases(purchases: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         if len(found) > 1:
             faults.append(
                 Fault(
-                    found=f"amounts in {len(found)} currencies: {listing(found)}",
-                    expected="one currency",
+                    found=say(
+                        "amounts in {count} currencies: {names}",
+                        count=len(found),
+                        names=listing(found),
+                    ),
+                    expected=say("one currency"),
                     where="column currency",
-                    remedy="convert the amounts first",
+                    remedy=say("convert the amounts first"),
                 )
             )
         currency = found[0] if found else ""

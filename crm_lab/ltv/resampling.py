@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.estimation import maximise_purchases, maximise_spend
 from crm_lab.ltv.formulas import (
@@ -171,5 +172,7 @@ def _progress(refits: int, progress: bool) -> Iterable[int]:
         return range(refits)
     from tqdm.auto import tqdm
 
-    bar: Iterable[int] = tqdm(range(refits), desc=wording.PROGRESS, unit="refit", leave=False)
+    bar: Iterable[int] = tqdm(
+        range(refits), desc=say(wording.PROGRESS), unit=say("refit"), leave=False
+    )
     return bar

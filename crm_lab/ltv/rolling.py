@@ -17,9 +17,12 @@ import pandas as pd
 
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.formats import day
+from crm_lab.language import say
 from crm_lab.ltv import value_wording as wording
 from crm_lab.ltv.baselines import BASELINES, baseline_orders
 from crm_lab.ltv.fits import check_alpha, fit_gamma_gamma, fit_purchases
+from crm_lab.ltv.group_wording import tier_names
 from crm_lab.ltv.history import ValueKind, day_of
 from crm_lab.ltv.holdout import SplitHistory, split_history
 from crm_lab.ltv.parameters import FloatArray, PurchaseModel
@@ -262,16 +265,18 @@ def rolling_origin(
     check_alpha(alpha)
     if horizon_days < 1:
         raise DesignError(
-            f"a horizon of {horizon_days} days", expected="1 or more", where="horizon_days"
+            say("a horizon of {horizon_days} days", horizon_days=horizon_days),
+            expected=say("1 or more"),
+            where="horizon_days",
         )
     days = _origins(purchases, horizon_days, as_of, origins)
     found: list[Origin] = []
     last: tuple[SplitHistory, LifetimePredictions] | None = None
-    for day in _steps(days, progress):
+    for moment in _steps(days, progress):
         split = split_history(
             purchases,
-            calibration_end=day,
-            as_of=day + timedelta(days=horizon_days),
+            calibration_end=moment,
+            as_of=moment + timedelta(days=horizon_days),
             unit_days=unit_days,
             currency=currency,
             value_kind=value_kind,
@@ -346,7 +351,7 @@ def tier_check(split: SplitHistory, ahead: LifetimePredictions) -> pd.DataFrame:
     order = np.argsort(-expected, kind="stable")
     ends = np.round(np.cumsum(TIERS) * len(expected)).astype(int)
     rows = []
-    for label, places in zip(wording.tier_names(TIERS), np.split(order, ends[:-1]), strict=True):
+    for label, places in zip(tier_names(TIERS), np.split(order, ends[:-1]), strict=True):
         if len(places):
             rows.append(
                 {
@@ -406,18 +411,22 @@ def _origins(
     first = day_of(pd.to_datetime(purchases["ordered_at"]).min(), "ordered_at").date()
     if isinstance(origins, int):
         if origins < 1:
-            raise DesignError(f"{origins} origins", expected="at least 1", where="origins")
+            raise DesignError(
+                say("{origins} origins", origins=origins),
+                expected=say("at least 1"),
+                where="origins",
+            )
         step = max(horizon_days // 2, 1)
         days = [last - timedelta(days=step * place) for place in range(origins)]
     else:
         days = list(origins)
-        if late := [str(day) for day in days if day > last]:
+        if late := [day(each) for each in days if each > last]:
             raise DesignError(
-                f"origins too late: {', '.join(late)}",
-                expected=f"not after {last}, a horizon before the data end",
+                say("origins too late: {late}", late=", ".join(late)),
+                expected=say("not after {last}, a horizon before the data end", last=day(last)),
                 where="origins",
             )
-    return sorted(day for day in days if (day - first).days >= MIN_HISTORY_DAYS)
+    return sorted(each for each in days if (each - first).days >= MIN_HISTORY_DAYS)
 
 
 def _steps(days: list[date], progress: bool) -> Iterable[date]:
@@ -425,5 +434,5 @@ def _steps(days: list[date], progress: bool) -> Iterable[date]:
         return days
     from tqdm.auto import tqdm
 
-    bar: Iterable[date] = tqdm(days, desc=wording.TESTING, unit="origin", leave=False)
+    bar: Iterable[date] = tqdm(days, desc=say(wording.TESTING), unit=say("origin"), leave=False)
     return bar

@@ -20,6 +20,8 @@ import numpy as np
 
 from crm_lab.cards import plain
 from crm_lab.errors import FileError
+from crm_lab.formats import separated
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.models import GammaGammaFit, PurchaseFit
 from crm_lab.ltv.parameters import (
@@ -104,7 +106,7 @@ def load_fit(path: Path | str) -> PurchaseFit | GammaGammaFit:
     model = content.get("model")
     spend = model == "gamma_gamma"
     if not spend and model not in PARAMETERS_OF:
-        raise _refused(source, f"model {model!r}", "a model of crm-lab")
+        raise _refused(source, say("model {model}", model=repr(model)), say("a model of crm-lab"))
     kind: type[Parameters] = (
         GammaGammaParameters if spend else PARAMETERS_OF[cast(PurchaseModel, model)]
     )
@@ -112,11 +114,19 @@ def load_fit(path: Path | str) -> PurchaseFit | GammaGammaFit:
     wanted = {field.name for field in fields(fit_kind)} | {"model"}
     if set(content) != wanted:
         odd = sorted(set(content) ^ wanted)
-        raise _refused(source, f"fields {', '.join(odd)} missing or unknown", "those of a fit")
+        raise _refused(
+            source,
+            say("fields {odd} missing or unknown", odd=", ".join(odd)),
+            say("those of a fit"),
+        )
     try:
         values = _values(content, kind)
     except (TypeError, ValueError, KeyError) as problem:
-        raise _refused(source, f"a value of the wrong kind ({problem})", "those of a fit") from None
+        raise _refused(
+            source,
+            say("a value of the wrong kind ({problem})", problem=problem),
+            say("those of a fit"),
+        ) from None
     if spend:
         values.pop("model")
     return fit_kind(**values)
@@ -128,20 +138,38 @@ def _content(source: Path) -> dict[str, Any]:
         size = source.stat().st_size
         text = source.read_text("utf-8") if size <= LARGEST_FILE else ""
     except (OSError, UnicodeDecodeError) as problem:
-        raise _refused(source, f"it cannot be read ({problem})", "a saved model") from None
+        raise _refused(
+            source, say("it cannot be read ({problem})", problem=problem), say("a saved model")
+        ) from None
     if size > LARGEST_FILE:
-        raise _refused(source, f"{size:,} bytes", "a saved model, which is small")
+        raise _refused(
+            source,
+            say("{size} bytes", size=separated(f"{size:,}")),
+            say("a saved model, which is small"),
+        )
     try:
         document = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as problem:
-        raise _refused(source, f"no JSON ({problem})", "a saved model") from None
+        raise _refused(
+            source, say("no JSON ({problem})", problem=problem), say("a saved model")
+        ) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise _refused(source, "JSON of another kind", f"a file of the format '{FORMAT}'")
+        raise _refused(
+            source,
+            say("JSON of another kind"),
+            say("a file of the format '{format}'", format=FORMAT),
+        )
     if document.get("version") != VERSION:
-        raise _refused(source, f"version {document.get('version')!r}", f"version {VERSION}")
+        raise _refused(
+            source,
+            say("version {version}", version=repr(document.get("version"))),
+            say("version {version}", version=VERSION),
+        )
     content = document.get("fit")
     if not isinstance(content, dict) or document.get("digest") != _digest(content):
-        raise _refused(source, "its content does not match its digest", "the file as it was saved")
+        raise _refused(
+            source, say("its content does not match its digest"), say("the file as it was saved")
+        )
     return content
 
 

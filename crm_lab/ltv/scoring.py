@@ -9,6 +9,7 @@ import pandas as pd
 
 from crm_lab.errors import DesignError
 from crm_lab.formats import listing
+from crm_lab.language import say
 from crm_lab.ltv.formulas import (
     expected_purchases,
     expected_spend,
@@ -61,7 +62,9 @@ def score_customers(
         wanted += ["paid_frequency", "monetary_value"]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
-        raise DesignError(f"columns missing: {listing(missing)}", where="customers")
+        raise DesignError(
+            say("columns missing: {missing}", missing=listing(missing)), where="customers"
+        )
     n = len(frame)
     alive, ordering, orders, spend = (np.full(n, np.nan) for _ in range(4))
     if n and fit.is_trusted:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.ltv import group_wording as wording
 from crm_lab.ltv.predictions import LifetimePredictions
 from crm_lab.ltv.rolling import TIERS
-from crm_lab.ltv.value_wording import tier_names
 from crm_lab.ltv.wording import span
 
 SHARE_TOLERANCE = 1e-9
@@ -117,8 +117,8 @@ def value_tiers(predictions: LifetimePredictions, *, shares: Sequence[float] = T
     """
     if not shares or min(shares) <= 0 or abs(math.fsum(shares) - 1) > SHARE_TOLERANCE:
         raise DesignError(
-            f"tiers of {', '.join(f'{share:g}' for share in shares)}",
-            expected="shares above 0 that add up to 1",
+            say("tiers of {shares}", shares=", ".join(f"{share:g}" for share in shares)),
+            expected=say("shares above 0 that add up to 1"),
             where="shares",
         )
     frame = predictions.customers
@@ -131,7 +131,7 @@ def value_tiers(predictions: LifetimePredictions, *, shares: Sequence[float] = T
         total = float(each.sum())
         ends = np.round(np.cumsum(shares) * len(frame)).astype(int)
         parts = np.split(np.argsort(-each, kind="stable"), ends[:-1])
-        for name, places in zip(tier_names(shares), parts, strict=True):
+        for name, places in zip(wording.tier_names(shares), parts, strict=True):
             label[places] = name
             if len(places):
                 rows = frame.iloc[places]

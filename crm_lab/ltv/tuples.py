@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crm_lab.errors import DesignError, Fault
 from crm_lab.formats import number
+from crm_lab.language import say
 from crm_lab.ltv.parameters import FloatArray
 
 DAY_ROUNDING = 1e-6
@@ -118,8 +119,8 @@ def count_histories(
     n_last, n_age = _size(last_code), _size(age_code)
     if (float(x.max()) + 1) * n_last * n_age >= LARGEST_KEY:
         raise DesignError(
-            f"the largest frequency is {number(float(x.max()))}",
-            expected="counts of purchases that fit beside their times",
+            say("the largest frequency is {value}", value=number(float(x.max()))),
+            expected=say("counts of purchases that fit beside their times"),
             where="frequency",
         )
     key = x.astype(np.int64)
@@ -203,27 +204,38 @@ def _times(
 def _check(x: FloatArray, t_x: FloatArray, t_all: FloatArray, weight: FloatArray | None) -> None:
     if x.ndim != 1 or not x.shape == t_x.shape == t_all.shape or not x.size:
         raise DesignError(
-            f"frequency, recency and age of shapes {x.shape}, {t_x.shape}, {t_all.shape}",
-            expected="columns of equal length with at least one customer",
+            say(
+                "frequency, recency and age of shapes {first}, {second}, {third}",
+                first=x.shape,
+                second=t_x.shape,
+                third=t_all.shape,
+            ),
+            expected=say("columns of equal length with at least one customer"),
             where="histories",
         )
     rules = [
-        ("frequency", _bad(x) | (x != np.rint(x)), "a whole number, 0 or more"),
-        ("recency", _bad(t_x), "a finite time, 0 or more"),
-        ("age", _bad(t_all), "a finite time, 0 or more"),
-        ("recency", t_x > t_all * (1 + 1e-9), "not above age"),
-        ("recency", (x == 0) & (t_x > 0), "0 where frequency is 0"),
-        ("recency", (x > 0) & (t_x == 0), "above 0 where frequency is above 0"),
+        ("frequency", _bad(x) | (x != np.rint(x)), say("a whole number, 0 or more")),
+        ("recency", _bad(t_x), say("a finite time, 0 or more")),
+        ("age", _bad(t_all), say("a finite time, 0 or more")),
+        ("recency", t_x > t_all * (1 + 1e-9), say("not above age")),
+        ("recency", (x == 0) & (t_x > 0), say("0 where frequency is 0")),
+        ("recency", (x > 0) & (t_x == 0), say("above 0 where frequency is above 0")),
     ]
     if weight is not None:
         if weight.shape != x.shape:
-            raise DesignError("customers is not as long as frequency", where="customers")
-        rules.append(("customers", ~(np.isfinite(weight) & (weight > 0)), "above 0 and finite"))
+            raise DesignError(say("customers is not as long as frequency"), where="customers")
+        rules.append(
+            ("customers", ~(np.isfinite(weight) & (weight > 0)), say("above 0 and finite"))
+        )
     faults = [
         Fault(
-            found=f"{number(int(wrong.sum()))} impossible values in {column}",
+            found=say(
+                "{count} impossible values in {column}",
+                count=number(int(wrong.sum())),
+                column=column,
+            ),
             expected=expected,
-            where=f"row {int(np.flatnonzero(wrong)[0]) + 1}",
+            where=say("row {row}", row=int(np.flatnonzero(wrong)[0]) + 1),
         )
         for column, wrong, expected in rules
         if wrong.any()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.cards import Result
+from crm_lab.language import say
 from crm_lab.ltv import wording
 from crm_lab.ltv.forecast import DEFAULT_REFITS, Estimate, LifetimeForecast, forecast
 from crm_lab.ltv.formulas import (
@@ -85,7 +86,7 @@ class Validation(Result):
         How the comparison was made.
     """
 
-    title: ClassVar[str] = "Forecast against what happened"
+    title: ClassVar[str] = wording.VALIDATION_TITLE
     plotter: ClassVar[str] = "crm_lab.plots.lifetime:plot_tracking"
 
     calibration_end: date
@@ -112,7 +113,7 @@ class Validation(Result):
     def sentence(self) -> str:
         """Say what the forecast would have been worth."""
         if not math.isfinite(self.expected_orders.estimate):
-            return wording.no_forecast("forecast to compare", self.reason)
+            return say(wording.NO_COMPARISON, reason=self.reason)
         rate = self.errors.loc[self.errors["method"] == SAME_RATE, "relative_error"]
         text = wording.validation_sentence(
             periods=self.holdout_periods,
@@ -120,7 +121,6 @@ class Validation(Result):
             expected=self.expected_orders.as_tuple(),
             actual=self.actual_orders,
             alpha=self.alpha,
-            baseline_name=wording.BASELINE_NAMES[SAME_RATE],
             baseline_error=float(rate.iloc[0]),
         )
         value = wording.value_check(
@@ -135,7 +135,7 @@ class Validation(Result):
         """Say in one sentence what a forecast like this one was worth, to stand beside others."""
         expected = self.expected_orders
         if not math.isfinite(expected.estimate) or not self.actual_orders:
-            return wording.NOT_TESTED
+            return say(wording.NOT_TESTED)
         return wording.tested_sentence(
             periods=self.holdout_periods,
             unit_days=self.unit_days,
@@ -248,13 +248,13 @@ def _gate(split: SplitHistory, expected: LifetimeForecast) -> str:
     holdout_days = round(split.holdout_periods * history.unit_days)
     needs = [
         ("customers", history.n_customers, PUBLISH_CUSTOMERS),
-        ("customers with a repeat purchase", history.n_repeaters, PUBLISH_REPEATERS),
-        ("days of history", round(history.span_days), PUBLISH_CALIBRATION_DAYS),
-        ("days held out", holdout_days, PUBLISH_HOLDOUT_DAYS),
+        ("repeaters", history.n_repeaters, PUBLISH_REPEATERS),
+        ("days", round(history.span_days), PUBLISH_CALIBRATION_DAYS),
+        ("held out", holdout_days, PUBLISH_HOLDOUT_DAYS),
     ]
     # A fit that lacks customers says so itself; the gate does not repeat it.
     parts += [wording.too_few(*need) for need in needs if need[1] < need[2]]
-    return wording.reasons(parts)
+    return "; ".join(parts)
 
 
 def _by_frequency(customers: pd.DataFrame, actual: FloatArray) -> pd.DataFrame:

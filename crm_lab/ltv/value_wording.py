@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crm_lab.formats import (
+    currency_name,
+    day,
     decimals_for,
     interval,
     money_interval,
@@ -16,7 +18,18 @@ from crm_lab.formats import (
     number_interval,
     percent,
 )
-from crm_lab.ltv.wording import VALUE_WORDS, capital, span
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import message, say, say_many, word
+from crm_lab.ltv.wording import (
+    VALUE_WORDS,
+    amount,
+    capital,
+    customers_text,
+    off_by,
+    share_of_sure,
+    span,
+    with_warnings,
+)
 
 if TYPE_CHECKING:
     from crm_lab.ltv.contrast import LifetimeContrast
@@ -25,11 +38,10 @@ if TYPE_CHECKING:
     from crm_lab.ltv.predictions import LifetimePredictions
     from crm_lab.ltv.rolling import Origin, RollingOrigin
 
-PROGRESS = "Refitting"
 BG_NBD = "BG/NBD"
 NBD = "NBD"
 
-CONTRAST_TITLE = "What the treatment adds to the value of a customer"
+CONTRAST_TITLE = message("What the treatment adds to the value of a customer")
 CONTRAST_METHOD = (
     "each arm its own purchase and spend model on the time since the draw; standard error from"
     " {refits} draws of the customers of each arm with both models refitted; normal interval"
@@ -39,51 +51,79 @@ EVIDENCE: Mapping[str, str] = {
     "ahead": "randomised arms, expected by models of the window",
     "together": "randomised, part measured and part expected",
 }
-NO_ARM_MODEL = "no model fits the orders of an arm"
-REFITS_FAILED = "{failed} of {refits} refits failed, too many for an interval"
-NOBODY_LEAVES = (
+NO_ARM_MODEL = message("no model fits the orders of an arm")
+REFITS_FAILED = message("{failed} of {refits} refits failed, too many for an interval")
+NOBODY_LEAVES = message(
     "in so short a window nobody is seen to leave, so orders ahead are taken to go on for ever and"
     " may be too many"
 )
-EARLY_LOOK = "the window of the plan is not over, so this is an early look and decides nothing"
-FAR_AHEAD = "the horizon is many times the window; nothing in these data says that the effect lasts"
+EARLY_LOOK = message(
+    "the window of the plan is not over, so this is an early look and decides nothing"
+)
+FAR_AHEAD = message(
+    "the horizon is many times the window; nothing in these data says that the effect lasts"
+)
+SCARCE_IN_ARM: Mapping[str, str] = {
+    "customers": message(
+        "arm '{arm}' has only {found} customers, at least {needed} are needed for a model of it"
+    ),
+    "buyers": message(
+        "arm '{arm}' has only {found} customers with an order, at least {needed} are needed for a"
+        " model of it"
+    ),
+    "payers": message(
+        "arm '{arm}' has only {found} customers with a paid order, at least {needed} are needed"
+        " for a model of it"
+    ),
+}
 
 
 def arm_too_small(arm: str, what: str, found: int, needed: int) -> str:
-    """Say that an arm has too little to carry a model."""
-    return (
-        f"arm '{arm}' has only {number(found)} {what}, at least {number(needed)} are needed for a"
-        " model of it"
-    )
+    """Say that an arm has too little to carry a model; ``what`` is a key of ``SCARCE_IN_ARM``."""
+    return say(SCARCE_IN_ARM[what], arm=arm, found=number(found), needed=number(needed))
 
 
 def contrast_sentence(result: LifetimeContrast) -> str:
     """Say what a treatment adds per customer."""
     so_far = result.part("so far")
-    measured = (
-        f"Measured since {result.starts_on:%Y-%m-%d}:"
-        f" {signed(so_far.difference, so_far.low, so_far.high, result.currency)} per customer"
-    )
+    measured = {
+        "start": day(result.starts_on),
+        "found": signed(so_far.difference, so_far.low, so_far.high, result.currency),
+    }
     if result.reason:
-        return f"Nothing can be said about the time ahead: {result.reason}. {measured}."
+        nothing = say("Nothing can be said about the time ahead: {reason}.", reason=result.reason)
+        return f"{nothing} {say('Measured since {start}: {found} per customer.', **measured)}"
     both = result.part("together")
-    length = span(result.periods, result.unit_days)
-    what = VALUE_WORDS[result.value_kind]
-    found = signed(both.difference, both.low, both.high, result.currency)
-    sure = f"{percent(1 - result.alpha, decimals=0)} interval"
+    values = {
+        "arm": result.treatment,
+        "length": span(result.periods, result.unit_days),
+        "found": signed(both.difference, both.low, both.high, result.currency),
+        "what": say(VALUE_WORDS[result.value_kind]),
+        "sure": share_of_sure(result.alpha),
+    }
     if both.low <= 0 <= both.high:
-        text = (
-            f"Cannot conclude that '{result.treatment}' changes the value of a customer: until"
-            f" {length} ahead {found} of {what} per customer ({sure})"
+        text = say(
+            "Cannot conclude that '{arm}' changes the value of a customer: until {length} ahead"
+            " {found} of {what} per customer ({sure} interval).",
+            **values,
+        )
+    elif both.difference > 0:
+        text = say(
+            "'{arm}' adds to the value of a customer: until {length} ahead {found} of {what} per"
+            " customer ({sure} interval), if the effect lasts.",
+            **values,
         )
     else:
-        way = "adds to" if both.difference > 0 else "takes from"
-        text = (
-            f"'{result.treatment}' {way} the value of a customer: until {length} ahead {found} of"
-            f" {what} per customer ({sure}), if the effect lasts"
+        text = say(
+            "'{arm}' takes from the value of a customer: until {length} ahead {found} of {what} per"
+            " customer ({sure} interval), if the effect lasts.",
+            **values,
         )
-    said = f"{text}. {measured}, {EVIDENCE['so far']}."
-    return " ".join([said, *(f"Note: {warning}." for warning in result.warnings)])
+    evidence = word(EVIDENCE["so far"])
+    measured_said = say(
+        "Measured since {start}: {found} per customer, {evidence}.", **measured, evidence=evidence
+    )
+    return with_warnings(f"{text} {measured_said}", result.warnings)
 
 
 def contrast_number(result: LifetimeContrast) -> str:
@@ -93,7 +133,7 @@ def contrast_number(result: LifetimeContrast) -> str:
     if not math.isfinite(part.low):
         return ""
     found = signed(part.difference, part.low, part.high, result.currency)
-    return f"{found} per customer"
+    return say("{found} per customer", found=found)
 
 
 def signed(estimate: float, low: float, high: float, currency: str) -> str:
@@ -101,7 +141,7 @@ def signed(estimate: float, low: float, high: float, currency: str) -> str:
     return money_interval(estimate, low, high, currency).replace("  ", " ")
 
 
-PREDICTIONS_TITLE = "What each customer is expected to bring"
+PREDICTIONS_TITLE = message("What each customer is expected to bring")
 PREDICTIONS_METHOD = (
     "per customer: delta method on the whole covariance of the log-parameters of both models;"
     " totals: the same, plus each customer's own chance drawn from the model; the model is taken"
@@ -112,28 +152,70 @@ PREDICTIONS_METHOD = (
 def predictions_sentence(result: LifetimePredictions) -> str:
     """Say what a base is expected to do and to bring."""
     if result.reason:
-        return f"No predictions: {result.reason}."
-    length = span(result.periods, result.unit_days)
-    text = (
-        f"In the next {length} {percent(result.share_ordering, decimals=0)} of"
-        f" {number(result.n_customers)} customers are expected to order, together"
-        f" {estimate_text(result.orders)} times"
-    )
+        return say("No predictions: {reason}.", reason=result.reason)
+    values = {
+        "length": span(result.periods, result.unit_days),
+        "share": percent(result.share_ordering, decimals=0),
+        "customers": customers_text(result.n_customers),
+        "orders": estimate_text(result.orders),
+    }
     if result.value_reason:
-        return f"{text}. No value: {result.value_reason}."
-    rate = f", discounted by {percent(result.discount_rate)} a year" if result.discount_rate else ""
-    value = f"{estimate_text(result.value)} {result.currency}".rstrip()
-    return (
-        f"{text}; {VALUE_WORDS[result.value_kind]} {value}{rate}"
-        f" ({percent(1 - result.alpha, decimals=0)} prediction intervals, if the model is right)."
+        return say(
+            "In the next {length} {share} of {customers} are expected to order, together {orders}"
+            " times. No value: {reason}.",
+            **values,
+            reason=result.value_reason,
+        )
+    values |= {
+        "what": say(VALUE_WORDS[result.value_kind]),
+        "value": amount(result.value.as_tuple(), result.currency),
+        "sure": share_of_sure(result.alpha),
+    }
+    if result.discount_rate:
+        return say(
+            "In the next {length} {share} of {customers} are expected to order, together {orders}"
+            " times; {what} {value}, discounted by {rate} a year ({sure} prediction intervals, if"
+            " the model is right).",
+            **values,
+            rate=percent(result.discount_rate),
+        )
+    return say(
+        "In the next {length} {share} of {customers} are expected to order, together {orders}"
+        " times; {what} {value} ({sure} prediction intervals, if the model is right).",
+        **values,
     )
 
 
 def total_number(orders: Estimate, value: Estimate, currency: str) -> str:
     """Give the total value, or the total of orders, with its interval."""
     if math.isfinite(value.low):
-        return f"{estimate_text(value)} {currency}".rstrip()
-    return f"{estimate_text(orders)} orders" if math.isfinite(orders.low) else ""
+        return amount(value.as_tuple(), currency)
+    return orders_text(orders) if math.isfinite(orders.low) else ""
+
+
+def total_headline(
+    result: ForecastVerdict | LifetimePredictions, *, by_value: bool
+) -> HeadlineNumber:
+    """Give the total value or orders as the one number of a card or page."""
+    length = span(result.periods, result.unit_days)
+    if by_value:
+        total, label = (
+            result.value,
+            say(
+                "{what} of the next {length}, {currency}",
+                what=capital(say(VALUE_WORDS[result.value_kind])),
+                length=length,
+                currency=currency_name(result.currency),
+            ),
+        )
+    else:
+        total, label = result.orders, say("Orders of the next {length}", length=length)
+    return HeadlineNumber(label=label, estimate=total.estimate, low=total.low, high=total.high)
+
+
+def orders_text(orders: Estimate) -> str:
+    """Write a total of orders with its interval."""
+    return say("{orders} orders", orders=estimate_text(orders))
 
 
 def estimate_text(each: Estimate) -> str:
@@ -141,11 +223,11 @@ def estimate_text(each: Estimate) -> str:
     return number_interval(each.estimate, each.low, each.high)
 
 
-ROLLING_TITLE = "The same forecast, made in the past"
+ROLLING_TITLE = message("The same forecast, made in the past")
 ROLLING_METHOD = (
     "at each origin the models are fitted on what was known, and forecast the customers of that day"
 )
-TESTING = "Testing"
+TESTING = message("Testing")
 FORECASTERS: Mapping[str, str] = {
     "model": "model",
     "last_period": "last period",
@@ -153,47 +235,55 @@ FORECASTERS: Mapping[str, str] = {
     "average_rate": "mean rate",
     "rfm_regression": "RFM regression",
 }
+"""Words of the tables, which are said when they are shown."""
 
 
 def no_origin(history_days: int, horizon_days: int) -> str:
     """Say that the past is too short to test a forecast."""
-    return (
-        f"there is no moment with {number(history_days)} days before it and"
-        f" {number(horizon_days)} after it, so the forecast cannot be tested"
+    return say(
+        "there is no moment with {history} days before it and {horizon} after it, so the forecast"
+        " cannot be tested",
+        history=number(history_days),
+        horizon=number(horizon_days),
     )
 
 
 def error_text(error: float) -> str:
     """Write a relative error in words."""
     if not math.isfinite(error):
-        return "without a forecast"
-    return f"{percent(abs(error), decimals=0)} too {'high' if error > 0 else 'low'}"
+        return say("without a forecast")
+    return off_by(error, decimals=0)
 
 
 def rolling_sentence(result: RollingOrigin) -> str:
     """Say how far off forecasts of the past were."""
     usable = result.usable
     if not usable:
-        why = result.reason or next((o.reason for o in result.origins if o.reason), NOTHING_CAME)
-        return f"Not tested: {why}."
-    inside = sum(each.is_inside for each in usable)
-    errors = ", ".join(error_text(each.relative_error) for each in usable)
-    name, error = result.best_baseline()
-    times = f"{number(len(usable))} time{'s' if len(usable) > 1 else ''}"
-    text = (
-        f"Made {times} in the past for {number(result.horizon_days)} days ahead, it was {errors};"
-        f" {number(inside)} of {number(len(usable))} inside the interval"
+        why = result.reason or next((o.reason for o in result.origins if o.reason), "")
+        return say("Not tested: {reason}.", reason=why or say(NOTHING_CAME))
+    text = say_many(
+        "Made {count} time in the past for {length} ahead, it was {errors}; {inside} of {count}"
+        " inside the interval.",
+        "Made {count} times in the past for {length} ahead, it was {errors}; {inside} of {count}"
+        " inside the interval.",
+        len(usable),
+        length=span(result.horizon_days, 1),
+        errors=", ".join(error_text(each.relative_error) for each in usable),
+        inside=number(sum(each.is_inside for each in usable)),
     )
-    if name:
-        own = result.error_of("model")
-        text += (
-            f". Mean error of the total {percent(own)}; the best simple rule"
-            f" ({FORECASTERS[name]}) {percent(error)}"
-        )
-    return text + "."
+    name, error = result.best_baseline()
+    if not name:
+        return text
+    errors_said = say(
+        "Mean error of the total {own}; the best simple rule ({rule}) {error}.",
+        own=percent(result.error_of("model")),
+        rule=word(FORECASTERS[name]),
+        error=percent(error),
+    )
+    return f"{text} {errors_said}"
 
 
-NOTHING_CAME = "nobody ordered again in the time held out"
+NOTHING_CAME = message("nobody ordered again in the time held out")
 
 
 def rolling_table(result: RollingOrigin) -> pd.DataFrame:
@@ -202,10 +292,10 @@ def rolling_table(result: RollingOrigin) -> pd.DataFrame:
     rows = []
     for each in result.origins:
         row = {
-            "made on": each.origin.isoformat(),
+            "made on": day(each.origin),
             "expected orders": number_interval(each.expected, each.low, each.high)
             if math.isfinite(each.low)
-            else "no fit",
+            else say("no fit"),
             "came": each.actual,
             FORECASTERS["model"]: missed(each.relative_error),
         }
@@ -234,22 +324,7 @@ def errors_table(errors: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
     )
 
 
-def tier_names(shares: Sequence[float]) -> list[str]:
-    """Name tiers by their share, best first."""
-    names, start = [], 0.0
-    for share in shares:
-        end = start + share
-        if start == 0:
-            names.append(f"best {percent(end, decimals=0)}")
-        elif end >= 1 - 1e-9:
-            names.append(f"last {percent(share, decimals=0)}")
-        else:
-            names.append(f"next {percent(share, decimals=0)}")
-        start = end
-    return names
-
-
-VERDICT_TITLE = "What is this forecast worth?"
+VERDICT_TITLE = message("What is this forecast worth?")
 ENOUGH_CUSTOMERS = "Enough customers?"
 ENOUGH_REPEATERS = "Enough who came back?"
 ENOUGH_HISTORY = "Enough days of history?"
@@ -259,15 +334,17 @@ TESTED = "Tested on the past?"
 HELD = "Did the tests stay inside the interval?"
 BEATS_TOTAL = "At least as good as simple rules, for the total?"
 BEATS_CUSTOMER = "At least as good, per customer?"
-YES = "yes"
-NO = "no"
-TESTED_ONCE = "it was tested once only"
-DEPENDENT = "who buys more often spends differently each time, so the value of the best is off"
+YES = message("yes")
+NO = message("no")
+TESTED_ONCE = message("it was tested once only")
+DEPENDENT = message(
+    "who buys more often spends differently each time, so the value of the best is off"
+)
 
 
 def found_of(found: int, needed: int) -> str:
     """Write a count beside what is needed."""
-    return f"{number(found)} (at least {number(needed)})"
+    return say("{found} (at least {needed})", found=number(found), needed=number(needed))
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -277,102 +354,145 @@ def listed(parts: Sequence[str]) -> str:
 
 def correlation(value: float) -> str:
     """Write the correlation of frequency and spend."""
-    return f"correlation {number(value, decimals=2)}"
+    return say("correlation {value}", value=number(value, decimals=2))
 
 
 def no_value(reason: str) -> str:
     """Say that there is no value."""
-    return f"there is no value, only orders: {reason}"
+    return say("there is no value, only orders: {reason}", reason=reason)
 
 
 def never_tested(reason: str) -> str:
     """Say that a forecast was not tested."""
-    return reason or "no forecast of the past could be made, so this one is untested"
+    return reason or say("no forecast of the past could be made, so this one is untested")
 
 
 def some_failed(failed: int, tried: int) -> str:
     """Say that some tests gave no forecast."""
-    return f"in {number(failed)} of {number(tried)} tests the model could not be fitted"
+    return say(
+        "in {failed} of {tried} tests the model could not be fitted",
+        failed=number(failed),
+        tried=number(tried),
+    )
 
 
 def longer(days: float, tested: int) -> str:
     """Say that a forecast looks farther than its tests."""
-    return f"it looks {number(days)} days ahead and was tested for {number(tested)}"
+    return say(
+        "it looks {days} days ahead and was tested for {tested}",
+        days=number(days),
+        tested=number(tested),
+    )
 
 
 def times(tests: int, days: int) -> str:
     """Say how often a forecast was tested."""
-    return f"{number(tests)} times, {number(days)} days ahead"
+    return say_many(
+        "{count} time, {length} ahead", "{count} times, {length} ahead", tests, length=span(days, 1)
+    )
 
 
 def held(inside: int, tests: int, worst: float) -> str:
     """Say how many tests stayed inside the interval."""
-    return f"{number(inside)} of {number(tests)}; the worst was {error_text(worst)}"
+    return say(
+        "{inside} of {tests}; the worst was {error}",
+        inside=number(inside),
+        tests=number(tests),
+        error=error_text(worst),
+    )
 
 
 def far_off(origin: Origin, is_far: bool) -> str:
     """Say how far off a test was."""
-    text = (
-        f"the same forecast, made on {origin.origin:%Y-%m-%d}, was"
-        f" {error_text(origin.relative_error)}, outside its interval"
+    values = {"origin": day(origin.origin), "error": error_text(origin.relative_error)}
+    if is_far:
+        return say(
+            "the same forecast, made on {origin}, was {error}, outside its interval", **values
+        )
+    return say(
+        "the same forecast, made on {origin}, was {error}, outside its interval, so the interval"
+        " is too narrow",
+        **values,
     )
-    return text if is_far else f"{text}, so the interval is too narrow"
 
 
 def against(own: float, name: str, error: float, *, by_customer: bool) -> str:
     """Write the error of the model beside that of the best simple rule."""
+    rule = word(FORECASTERS.get(name, "no rule"))
     if by_customer:
-        shown = [f"{number(each, decimals=2)} orders" for each in (own, error)]
-    else:
-        shown = [percent(each) for each in (own, error)]
-    return f"mean error {shown[0]}; {FORECASTERS.get(name, 'no rule')} {shown[1]}"
+        return say(
+            "mean error {own} orders; {rule} {error} orders",
+            own=number(own, decimals=2),
+            rule=rule,
+            error=number(error, decimals=2),
+        )
+    return say(
+        "mean error {own}; {rule} {error}", own=percent(own), rule=rule, error=percent(error)
+    )
 
 
 def worse(own: float, name: str, error: float, *, by_customer: bool) -> str:
     """Say that a simple rule was better."""
-    what = "per customer" if by_customer else "for the total"
-    return f"{what} a simple rule was better ({against(own, name, error, by_customer=by_customer)})"
+    errors = against(own, name, error, by_customer=by_customer)
+    if by_customer:
+        return say("per customer a simple rule was better ({errors})", errors=errors)
+    return say("for the total a simple rule was better ({errors})", errors=errors)
 
 
 def verdict_sentence(result: ForecastVerdict) -> str:
     """Say what a forecast is worth, the reason first."""
-    total = headline(result)
-    unit = result.currency if result.by_value else "orders"
-    kind = VALUE_WORDS[result.value_kind] if result.by_value else "orders"
+    total = result.value if result.by_value else result.orders
+    kind = say(VALUE_WORDS[result.value_kind]) if result.by_value else say("orders")
     length = span(result.periods, result.unit_days)
+    said = amount(total.as_tuple(), result.currency) if result.by_value else orders_text(total)
+    parts = []
     if not result.is_publishable:
-        text = f"Do not publish this forecast: {listed(result.reasons)}."
+        parts.append(
+            say("Do not publish this forecast: {reasons}.", reasons=listed(result.reasons))
+        )
         if result.cautions:
-            text += f" Also: {listed(result.cautions)}."
+            parts.append(say("Also: {cautions}.", cautions=listed(result.cautions)))
         if math.isfinite(total.low):
-            said = f"{estimate_text(total)} {unit}".rstrip()
-            said = f"{kind} {said}" if result.by_value else said
-            text += f" What the model alone says of the next {length}, not to be used: {said}."
+            alone = f"{kind} {said}" if result.by_value else said
+            parts.append(
+                say(
+                    "What the model alone says of the next {length}, not to be used: {alone}.",
+                    length=length,
+                    alone=alone,
+                )
+            )
         elif result.simple_rule:
-            text += (
-                f" In the tests a simple rule ({FORECASTERS[result.simple_rule]}) was"
-                f" {percent(result.simple_rule_error)} off on average."
+            parts.append(
+                say(
+                    "In the tests a simple rule ({rule}) was {error} off on average.",
+                    rule=word(FORECASTERS[result.simple_rule]),
+                    error=percent(result.simple_rule_error),
+                )
             )
     else:
-        begin = (
-            f"Use it with care: {listed(result.cautions)}."
+        parts.append(
+            say("Use it with care: {cautions}.", cautions=listed(result.cautions))
             if result.verdict == "with care"
-            else "This forecast can be published: it passed every check, in"
-            f" {number(result.n_tests)} tests on the past too."
+            else say_many(
+                "This forecast can be published: it passed every check, in {count} test on the past"
+                " too.",
+                "This forecast can be published: it passed every check, in {count} tests on the"
+                " past too.",
+                result.n_tests,
+            )
         )
-        text = (
-            f"{begin} {capital(kind)} of the next {length} from {number(result.n_customers)}"
-            f" customers of today: {f'{estimate_text(total)} {unit}'.rstrip()}."
+        parts.append(
+            say(
+                "{what} of the next {length} from {customers} of today: {total}.",
+                what=capital(kind),
+                length=length,
+                customers=customers_text(result.n_customers),
+                total=said,
+            )
         )
     tested = result.tested
     if tested.low < total.low or tested.high > total.high:
-        ends = interval(
-            tested.low, tested.high, decimals=min(decimals_for(tested.low, tested.high), 2)
-        )
-        text += f" With the errors of the tests it would be {ends}."
-    return text
-
-
-def headline(result: ForecastVerdict) -> Estimate:
-    """Give the total that leads."""
-    return result.value if result.by_value else result.orders
+        places = min(decimals_for(tested.low, tested.high), 2)
+        ends = interval(tested.low, tested.high, decimals=places)
+        parts.append(say("With the errors of the tests it would be {ends}.", ends=ends))
+    return " ".join(parts)

@@ -17,6 +17,8 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import message, say, word
 from crm_lab.planning import league_wording as wording
 from crm_lab.planning.readouts import Measure, Readout, people_scale, readout_frame, sharing
 from crm_lab.stats.nested_pooling import NestedEffects, pool_nested_effects
@@ -97,7 +99,7 @@ class LeagueTable(Result):
         Currency of amounts.
     """
 
-    title: ClassVar[str] = "League"
+    title: ClassVar[str] = message("League")
     plotter: ClassVar[str] = "crm_lab.plots.league:plot_league"
 
     verdict: LeagueVerdict
@@ -117,39 +119,64 @@ class LeagueTable(Result):
         """Experiments that enter."""
         return sum(row.experiments for row in self.rows)
 
+    def subtitle(self) -> str:
+        """Say from how many experiments, and of which time."""
+        used = [item for item in self.readouts if self._enters(item)]
+        if not used:
+            return ""
+        return say(
+            "{experiments}, {start} to {end}",
+            experiments=wording.experiments_text(len(used)),
+            start=formats.day(min(item.starts_at for item in used)),
+            end=formats.day(max(item.ends_at for item in used)),
+        )
+
     def sentence(self) -> str:
         """Say whether one is the best, what is shown to work, and what is missing."""
-        what, plural = wording.DIMENSIONS[self.dimension], wording.PLURALS[self.dimension]
         parts = []
         if not self.rows:
-            parts.append(wording.NOTHING.format(what=what))
+            parts.append(say(wording.NOTHING[self.dimension]))
         else:
             parts.append(self._order())
             names = {
-                verdict: [row.name for row in self.rows if row.verdict == verdict]
+                verdict: [word(row.name) for row in self.rows if row.verdict == verdict]
                 for verdict in ("works", "costs sales")
             }
             if names["works"]:
-                parts.append(wording.WORKS.format(names=formats.listing(names["works"])))
+                parts.append(say(wording.WORKS, names=formats.listing(names["works"])))
             if names["costs sales"]:
-                parts.append(wording.COSTS.format(names=formats.listing(names["costs sales"])))
+                parts.append(say(wording.COSTS, names=formats.listing(names["costs sales"])))
             if not names["works"] and not names["costs sales"]:
-                parts.append(wording.NOTHING_SHOWN)
-            experiments = counted(self.used, "experiment")
-            rows = counted(len(self.rows), what, plural)
-            parts.append(wording.BASIS.format(experiments=experiments, rows=rows))
+                parts.append(say(wording.NOTHING_SHOWN))
+            experiments = wording.experiments_text(self.used)
+            rows = wording.rows_text(len(self.rows), self.dimension)
+            parts.append(say(wording.BASIS, experiments=experiments, rows=rows))
         if self.left_out:
-            parts.append(wording.LEFT_OUT.format(count=counted(len(self.left_out), "experiment")))
+            parts.append(say(wording.LEFT_OUT, count=wording.experiments_text(len(self.left_out))))
         if self.unevaluated:
-            count = counted(self.unevaluated, "campaign")
-            parts.append(wording.UNEVALUATED.format(count=count))
+            count = wording.campaigns_text(self.unevaluated)
+            parts.append(say(wording.UNEVALUATED, count=count))
         return " ".join(parts)
 
     def number(self) -> str:
         """Give the pooled effect of the first row with its interval."""
         if not self.rows:
             return ""
-        return f"{self.rows[0].name}: {self.effect_text(self.rows[0])}"
+        return f"{word(self.rows[0].name)}: {self.effect_text(self.rows[0])}"
+
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the pooled effect of the first row."""
+        return tuple(
+            HeadlineNumber(
+                label=word(row.name),
+                estimate=row.estimate,
+                low=row.low,
+                high=row.high,
+                kind="share" if self.measure == "relative" else "money",
+                unit="" if self.measure == "relative" else self.currency,
+            )
+            for row in self.rows[:1]
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per mechanic, numbers unrounded."""
@@ -183,7 +210,7 @@ class LeagueTable(Result):
                     "experiments": row.experiments,
                     "what to expect": self.effect_text(row),
                     "the best with probability": chance(row.probability_best),
-                    "shown": wording.VERDICTS[row.verdict],
+                    "shown": say(wording.VERDICTS[row.verdict]),
                 }
                 for row in self.rows
             ]
@@ -211,8 +238,8 @@ class LeagueTable(Result):
             [
                 {
                     wording.DIMENSIONS[self.dimension]: row.name,
-                    "shown": wording.VERDICTS[row.verdict],
-                    "what to do": wording.ADVICE[row.verdict],
+                    "shown": say(wording.VERDICTS[row.verdict]),
+                    "what to do": say(wording.ADVICE[row.verdict]),
                 }
                 for row in self.rows
             ]
@@ -246,15 +273,15 @@ class LeagueTable(Result):
         """Say what makes the numbers less sure than they look."""
         found = []
         if self.rows and self.used < FEW_EXPERIMENTS:
-            found.append(wording.FEW.format(least=FEW_EXPERIMENTS))
+            found.append(say(wording.FEW, least=FEW_EXPERIMENTS))
         if self.shared:
-            found.append(wording.SHARED.format(shared=self.shared, used=self.used))
-            found.append(wording.STANDING)
+            found.append(say(wording.SHARED, shared=self.shared, used=self.used))
+            found.append(say(wording.STANDING))
         plain = sum(not item.is_adjusted for item in self.readouts if self._enters(item))
         if plain:
-            found.append(wording.UNADJUSTED.format(count=counted(plain, "experiment")))
+            found.append(say(wording.UNADJUSTED, count=wording.experiments_text(plain)))
         if self.rows and not self.nested.within_degrees:
-            found.append(wording.NOT_REPEATED)
+            found.append(say(wording.NOT_REPEATED))
         elif self.rows:
             tau = people_scale(self.nested.tau_within, self.measure)
             shown = (
@@ -263,21 +290,24 @@ class LeagueTable(Result):
                 else formats.money(tau, self.currency, decimals=2)
             )
             found.append(
-                wording.WITHIN.format(
-                    what=wording.DIMENSIONS[self.dimension],
+                say(
+                    wording.WITHIN,
+                    what=word(wording.DIMENSIONS[self.dimension]),
                     tau=shown,
                     p=formats.p_value(self.nested.within_p),
                 )
             )
         days = sorted({item.days for item in self.readouts if not item.why_not(self.measure)})
         if self.measure == "amount" and len(days) > 1:
-            found.append(wording.WINDOWS.format(low=days[0], high=days[-1]))
+            found.append(say(wording.WINDOWS, low=days[0], high=days[-1]))
         return tuple(found)
 
     def method(self) -> str:
         """Say how it was computed."""
-        return wording.METHOD.format(
-            what=wording.DIMENSIONS[self.dimension], plural=wording.PLURALS[self.dimension]
+        return say(
+            wording.METHOD,
+            what=word(wording.DIMENSIONS[self.dimension]),
+            plural=say(wording.PLURALS[self.dimension]),
         )
 
     def effect_text(self, row: LeagueRow) -> str:
@@ -294,16 +324,16 @@ class LeagueTable(Result):
     def _order(self) -> str:
         first = self.rows[0]
         words = {
-            "name": first.name,
+            "name": word(first.name),
             "effect": self.effect_text(first),
-            "unit": wording.MEASURES[self.measure],
+            "unit": say(wording.MEASURES[self.measure]),
             "probability": chance(first.probability_best),
         }
         if len(self.rows) == 1:
-            return wording.ONE_ROW.format(**words)
+            return say(wording.ONE_ROW, **words)
         if self.verdict == "best known":
-            return wording.BEST.format(**words)
-        return wording.UNCERTAIN.format(**words)
+            return say(wording.BEST, **words)
+        return say(wording.UNCERTAIN, **words)
 
 
 def effect_text(measure: Measure, currency: str, estimate: float, low: float, high: float) -> str:
@@ -322,13 +352,8 @@ def chance(probability: float) -> str:
     ('63 %', 'more than 99 %')
     """
     if probability > 0.99:
-        return wording.ALMOST_CERTAIN
-    return wording.HARDLY if probability < 0.01 else formats.percent(probability, decimals=0)
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Write a count with its noun."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+        return say(wording.ALMOST_CERTAIN)
+    return say(wording.HARDLY) if probability < 0.01 else formats.percent(probability, decimals=0)
 
 
 def build_league(
@@ -374,7 +399,7 @@ def build_league(
     for item in given:
         reason = item.why_not(measure)
         if not reason and not getattr(item, dimension):
-            reason = wording.NOT_NAMED.format(what=wording.DIMENSIONS[dimension])
+            reason = say(wording.NOT_NAMED[dimension])
         if reason:
             left_out.append((item.experiment, reason))
         else:
@@ -408,18 +433,18 @@ def _check(readouts: Sequence[Readout], dimension: Dimension, measure: Measure) 
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DesignError(
-            f"read-outs that stand there twice: {formats.listing(twice)}",
-            expected="each experiment once",
+            say("read-outs that stand there twice: {names}", names=formats.listing(twice)),
+            expected=say("each experiment once"),
         )
     if dimension not in wording.DIMENSIONS:
         raise DesignError(
-            f"'{dimension}' is nothing a league compares",
-            expected=f"one of {', '.join(wording.DIMENSIONS)}",
+            say("'{dimension}' is nothing a league compares", dimension=dimension),
+            expected=say("one of {choices}", choices=", ".join(wording.DIMENSIONS)),
         )
     if measure not in wording.MEASURES:
         raise DesignError(
-            f"'{measure}' is no measure of a league",
-            expected=f"one of {', '.join(wording.MEASURES)}",
+            say("'{measure}' is no measure of a league", measure=measure),
+            expected=say("one of {choices}", choices=", ".join(wording.MEASURES)),
         )
 
 

@@ -13,8 +13,9 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, say_many, word
 from crm_lab.planning import league_wording as wording
-from crm_lab.planning.league import Dimension, LeagueTable, build_league, counted, effect_text
+from crm_lab.planning.league import Dimension, LeagueTable, build_league, effect_text
 from crm_lab.planning.readouts import Measure, Readout, people_scale
 from crm_lab.stats import proportion_interval
 from crm_lab.stats.nested_pooling import Expectation
@@ -55,7 +56,7 @@ class NextCampaign(Result):
         Why it is NaN, or what the interval leaves out; empty otherwise.
     """
 
-    title: ClassVar[str] = "What to expect of the next campaign"
+    title: ClassVar[str] = message("What to expect of the next campaign")
 
     name: str
     dimension: Dimension
@@ -81,16 +82,17 @@ class NextCampaign(Result):
     def sentence(self) -> str:
         """Say the forecast with its intervals, and what it rests on."""
         if not self.is_known:
-            return wording.NOT_EXPECTED.format(name=self.name, reason=self.reason)
+            return say(wording.NOT_EXPECTED, name=word(self.name), reason=self.reason)
         level = formats.percent(1 - self.alpha, decimals=0)
-        text = (wording.EXPECTED if self.experiments else wording.EXPECTED_NEW).format(
-            name=self.name,
-            plural=wording.PLURALS[self.dimension],
-            effect=effect_text(self.measure, self.currency, self.estimate, self.low, self.high),
-            reading=_ends(self.measure, self.currency, self.reading_low, self.reading_high),
-            level=level,
-            experiments=counted(self.experiments or self.behind, "experiment"),
-        )
+        words = {
+            "name": word(self.name),
+            "plural": say(wording.PLURALS[self.dimension]),
+            "effect": effect_text(self.measure, self.currency, self.estimate, self.low, self.high),
+            "reading": _ends(self.measure, self.currency, self.reading_low, self.reading_high),
+            "level": level,
+            "experiments": wording.experiments_text(self.experiments or self.behind),
+        }
+        text = say(wording.EXPECTED if self.experiments else wording.EXPECTED_NEW, **words)
         if self.customers and self.measure == "amount":
             total = formats.money_interval(
                 self.estimate * self.customers,
@@ -98,8 +100,8 @@ class NextCampaign(Result):
                 self.high * self.customers,
                 self.currency,
             )
-            text += " " + wording.TOTAL.format(
-                customers=f"{self.customers:,}", total=total, days=self.days
+            text += " " + say(
+                wording.TOTAL, customers=formats.number(self.customers), total=total, days=self.days
             )
         if self.reason:
             text += f" {self.reason[:1].upper()}{self.reason[1:]}."
@@ -149,7 +151,7 @@ class ForecastScore(Result):
         Currency of amounts.
     """
 
-    title: ClassVar[str] = "Did earlier forecasts hold?"
+    title: ClassVar[str] = message("Did earlier forecasts hold?")
     plotter: ClassVar[str] = "crm_lab.plots.league:plot_forecasts"
 
     verdict: ScoreVerdict
@@ -165,9 +167,10 @@ class ForecastScore(Result):
     def sentence(self) -> str:
         """Say how many forecasts held, beside what was promised."""
         if not self.scored:
-            return wording.NO_SCORE
+            return say(wording.NO_SCORE)
         share = self.inside / self.scored
-        text = wording.SCORE.format(
+        text = say(
+            wording.SCORE,
             inside=self.inside,
             scored=self.scored,
             share=formats.percent_interval(share, self.share_low, self.share_high).lstrip("+"),
@@ -178,7 +181,7 @@ class ForecastScore(Result):
             "kept": wording.SCORE_GOOD,
             "not kept": wording.SCORE_BAD,
         }
-        return f"{text} {judged[self.verdict]}"
+        return f"{text} {say(judged[self.verdict])}"
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per forecast."""
@@ -224,9 +227,12 @@ def next_campaign(table: LeagueTable, name: str, *, customers: int = 0) -> NextC
         When nothing is named or customers is negative.
     """
     if not name.strip():
-        raise DesignError("no mechanic is named", expected="the name of one")
+        raise DesignError(say("no mechanic is named"), expected=say("the name of one"))
     if customers < 0:
-        raise DesignError(f"{customers} customers", expected="0 (not said) or more")
+        raise DesignError(
+            say_many("{count} customers", "{count} customers", customers),
+            expected=say("0 (not said) or more"),
+        )
     used = [item for item in table.readouts if not item.why_not(table.measure)]
     used = [item for item in used if getattr(item, table.dimension)]
     own = [item for item in used if getattr(item, table.dimension) == name]
@@ -349,4 +355,5 @@ def _ends(measure: Measure, currency: str, low: float, high: float) -> str:
         places = min(max(formats.decimals_for(100 * low, 100 * high), 0), 3)
         return formats.interval(100 * low, 100 * high, decimals=places, unit="%")
     places = min(formats.decimals_for(low, high), 2)
-    return formats.interval(low, high, decimals=places, unit=currency)
+    ends = formats.number(low, decimals=places), formats.money(high, currency, decimals=places)
+    return say("{low} to {high}", low=ends[0], high=ends[1])

@@ -31,6 +31,7 @@ from crm_lab.errors import Fault, SpecError
 from crm_lab.experiments.fields import Channel, Day, Name, Number, Whole
 from crm_lab.experiments.spec import MONTHLY_PLAN_FILE
 from crm_lab.gateway import EntryKind
+from crm_lab.language import say
 from crm_lab.planning import pacing_wording as wording
 from crm_lab.yaml_files import Declared, place, read_yaml, validate
 
@@ -44,7 +45,7 @@ PlanMetric = Literal["revenue", "orders"]
 def check_month(month: str) -> str:
     """Accept a month such as 2017-05."""
     if not re.fullmatch(r"(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])", month):
-        raise ValueError(f"'{month}' is not a month such as 2026-05")
+        raise ValueError(say("'{month}' is not a month such as 2026-05", month=month))
     return month
 
 
@@ -125,15 +126,17 @@ def load_monthly_plan(folder: Path) -> MonthlyPlanSpec:
     path = folder / MONTHLY_PLAN_FILE
     if not path.is_file():
         raise SpecError(
-            "there is no plan of a month",
-            expected="a file with month, target, owner and activities",
+            say("there is no plan of a month"),
+            expected=say("a file with month, target, owner and activities"),
             where=str(path),
-            remedy="write it as docs/monthly-plan.md shows",
+            remedy=say("write it as docs/monthly-plan.md shows"),
         )
     try:
         data = read_yaml(path, error=SpecError)
     except ValueError as problem:  # YAML reads 2026-02-30 as a date, and there is none
-        raise SpecError(f"a date that does not exist ({problem})", where=str(path)) from None
+        raise SpecError(
+            say("a date that does not exist ({problem})", problem=problem), where=str(path)
+        ) from None
     return validated_plan(data, path)
 
 
@@ -168,7 +171,7 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]
             day = str(activity.get("day", "")) if isinstance(activity, Mapping) else ""
             is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day)
             if is_day and not day.startswith(f"{month}-"):
-                text = wording.NOT_IN_MONTH.format(day=day, name=name, month=month)
+                text = say(wording.NOT_IN_MONTH, day=day, name=name, month=month)
                 found.append((("activities", str(name), "day"), text))
     channels = data.get("acquisition_channels")
     if isinstance(channels, Mapping) and channels:
@@ -179,5 +182,5 @@ def _contradictions(data: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]
         ]
         if len(shares) == len(channels) and abs(sum(shares) - 1) > 1e-6:
             total = formats.percent(sum(shares))
-            found.append((("acquisition_channels",), wording.SHARES.format(total=total)))
+            found.append((("acquisition_channels",), say(wording.SHARES, total=total)))
     return found

@@ -18,15 +18,17 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.experiments.results import Money
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import message, say, say_many, word
 from crm_lab.planning import pacing_wording as wording
-from crm_lab.planning.league import chance, counted
+from crm_lab.planning.league import chance
 from crm_lab.planning.levers import (
     ActivityState,
     BaseVerdict,
     Lever,
     scaled,
 )
-from crm_lab.planning.plan_revisions import MonthlyPlan, times
+from crm_lab.planning.plan_revisions import MonthlyPlan
 from crm_lab.stats.period_totals import LEAST_MONTHS, LEVEL_DAYS, PeriodTotal
 
 PaceVerdict = Literal["on plan", "behind", "cannot tell"]
@@ -75,7 +77,7 @@ class Pace(Result):
         Currency of amounts.
     """
 
-    title: ClassVar[str] = "Is the month on plan?"
+    title: ClassVar[str] = message("Is the month on plan?")
     plotter: ClassVar[str] = "crm_lab.plots.pacing:plot_pace"
 
     verdict: PaceVerdict
@@ -112,6 +114,14 @@ class Pace(Result):
         recipients = sum(item.recipients for item in self.to_come)
         return scaled(self.gap, 1 / recipients) if recipients and self.gap.estimate > 0 else None
 
+    def subtitle(self) -> str:
+        """Say which month, and until when orders are known."""
+        return say(
+            "{month}, orders known until {day}",
+            month=self._month(),
+            day=formats.day(self.known_until),
+        )
+
     def sentence(self) -> str:
         """Say the verdict, the fact, what is missing and where it can come from."""
         parts = [self._verdict_sentence(), self._fact_sentence()]
@@ -121,8 +131,9 @@ class Pace(Result):
         if self.plan.revisions:
             last = self.plan.revisions[-1]
             parts.append(
-                wording.REVISED.format(
-                    count=times(len(self.plan.revisions)),
+                say(
+                    wording.REVISED,
+                    count=wording.times(len(self.plan.revisions)),
                     by=last.by,
                     day=formats.day(last.at),
                     reason=last.reason,
@@ -133,6 +144,28 @@ class Pace(Result):
     def number(self) -> str:
         """Give the forecast of the month's end with its interval."""
         return self._total_text() if math.isfinite(self.forecast.low) else ""
+
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the forecast of the month's end, beside the plan."""
+        if not math.isfinite(self.forecast.low):
+            return ()
+        is_money = self.plan.spec.metric == "revenue"
+        return (
+            HeadlineNumber(
+                label=say(
+                    "{month} by the forecast, {currency}",
+                    month=self._month(),
+                    currency=formats.currency_name(self.currency),
+                )
+                if is_money
+                else say("{month} by the forecast, orders", month=self._month()),
+                estimate=self.forecast.total,
+                low=self.forecast.low,
+                high=self.forecast.high,
+                reference=self.target,
+                note=say("The plan is {target}.", target=self.text(self.target)),
+            ),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give the numbers of the month, one row."""
@@ -164,11 +197,14 @@ class Pace(Result):
         """Give plan, fact, expectation and forecast as people read them."""
         found = self.forecast
         rows = [
-            ("plan of the month", self.text(self.target)),
-            (f"fact until {self.known_until}", self.text(found.known)),
-            ("a month on plan has by then", self.text(self.expected_by_now)),
-            ("month's end by the forecast", self._total_text()),
-            ("missing", self.money(self.gap) if self.gap.estimate > 0 else wording.NOTHING),
+            (say("plan of the month"), self.text(self.target)),
+            (say("fact until {day}", day=formats.day(self.known_until)), self.text(found.known)),
+            (say("a month on plan has by then"), self.text(self.expected_by_now)),
+            (say("month's end by the forecast"), self._total_text()),
+            (
+                say("missing"),
+                self.money(self.gap) if self.gap.estimate > 0 else say(wording.NOTHING),
+            ),
         ]
         return pd.DataFrame(rows, columns=["what", "value"])
 
@@ -177,13 +213,15 @@ class Pace(Result):
         return pd.DataFrame(
             [
                 {
-                    "activity": f"{item.name} ({item.mechanic or wording.NO_MECHANIC})",
-                    "day": item.day,
+                    "activity": f"{item.name} ({word(item.mechanic) or say(wording.NO_MECHANIC)})",
+                    "day": formats.day(date.fromisoformat(item.day)),
                     "recipients": item.recipients,
                     "planned": self.text(item.expected),
                     "by experiments (randomised)": self._by_experiments(item),
                     "must bring": self.money(item.needed) if item.needed.estimate > 0 else "",
-                    "enough?": wording.LEVER_WORDS[item.verdict] if item.state == "to come" else "",
+                    "enough?": say(wording.LEVER_WORDS[item.verdict])
+                    if item.state == "to come"
+                    else "",
                 }
                 for item in self.activities
             ]
@@ -191,10 +229,10 @@ class Pace(Result):
 
     def _by_experiments(self, item: ActivityState) -> str:
         if item.measured is not None:
-            return wording.BROUGHT.format(amount=self.signed(item.measured))
+            return say(wording.BROUGHT, amount=self.signed(item.measured))
         if item.foreseen is not None:
-            return wording.SHOULD_BRING.format(amount=self.signed(item.foreseen))
-        return wording.ACTIVITY_STATES[item.state]
+            return say(wording.SHOULD_BRING, amount=self.signed(item.foreseen))
+        return say(wording.ACTIVITY_STATES[item.state])
 
     def levers_frame(self) -> pd.DataFrame:
         """Give each lever: what it would bring until the end of the month."""
@@ -207,7 +245,7 @@ class Pace(Result):
                     "experiments behind it": lever.experiments,
                     "per recipient": self.signed(lever.per_customer),
                     "in all until the month's end": self.signed(lever.total),
-                    "enough for the gap?": wording.LEVER_WORDS[lever.closes(self.gap)],
+                    "enough for the gap?": say(wording.LEVER_WORDS[lever.closes(self.gap)]),
                 }
                 for lever in self.levers
             ]
@@ -224,7 +262,7 @@ class Pace(Result):
         return pd.DataFrame(
             [
                 {
-                    "month": row["month"],
+                    "month": formats.month(date.fromisoformat(f"{row['month']}-01")),
                     "forecast then": self.interval(row["forecast"], row["low"], row["high"]),
                     "brought": self.text(row["fact"]),
                     "held": row["inside"],
@@ -236,9 +274,10 @@ class Pace(Result):
     def backtest_sentence(self) -> str:
         """Say how many past forecasts held."""
         if self.backtest.empty:
-            return wording.NO_BACKTEST
-        return wording.BACKTEST.format(
-            months=counted(len(self.backtest), "past month"),
+            return say(wording.NO_BACKTEST)
+        return say(
+            wording.BACKTEST,
+            months=say_many("{count} past month", "{count} past months", len(self.backtest)),
             scored=len(self.backtest),
             inside=int(self.backtest["inside"].sum()),
             level=formats.percent(1 - self.forecast.alpha, decimals=0),
@@ -249,31 +288,37 @@ class Pace(Result):
         shape = self.forecast.shape
         found = []
         if self.forecast.days_ahead:
-            found.append(wording.ASSUME_LEVEL.format(days=LEVEL_DAYS))
+            found.append(say(wording.ASSUME_LEVEL, days=LEVEL_DAYS))
         if shape.weeks:
             ends = (min(shape.weekdays), max(shape.weekdays))
             low, high = (formats.percent(end, decimals=0) for end in ends)
-            found.append(wording.ASSUME_WEEKDAYS.format(weeks=shape.weeks, low=low, high=high))
+            found.append(say(wording.ASSUME_WEEKDAYS, weeks=shape.weeks, low=low, high=high))
         else:
-            found.append(wording.ASSUME_NO_WEEKDAYS)
+            found.append(say(wording.ASSUME_NO_WEEKDAYS))
         if max(shape.thirds) > min(shape.thirds):
             first, second, third = (formats.percent(x, decimals=0) for x in shape.thirds)
             found.append(
-                wording.ASSUME_THIRDS.format(
-                    months=shape.months, first=first, second=second, third=third
+                say(
+                    wording.ASSUME_THIRDS,
+                    months=shape.months,
+                    first=first,
+                    second=second,
+                    third=third,
                 )
             )
         else:
             is_few = shape.months < LEAST_MONTHS
             template = wording.ASSUME_NO_THIRDS if is_few else wording.ASSUME_EQUAL_THIRDS
-            found.append(template.format(months=shape.months))
-        found.append(wording.ASSUME_YEAR)
+            found.append(say(template, months=shape.months))
+        found.append(say(wording.ASSUME_YEAR))
         if self.levers:
-            found.append(wording.ASSUME_EVENLY)
+            found.append(say(wording.ASSUME_EVENLY))
         if self.stale_days:
-            found.append(wording.ASSUME_STALE.format(until=self.known_until, days=self.stale_days))
+            found.append(
+                say(wording.ASSUME_STALE, until=formats.day(self.known_until), days=self.stale_days)
+            )
         if self.plan.is_file_changed:
-            found.append(wording.ASSUME_CHANGED)
+            found.append(say(wording.ASSUME_CHANGED))
         return tuple(found)
 
     def base_sentence(self) -> str:
@@ -282,17 +327,18 @@ class Pace(Result):
             return ""
         if not self.levers:
             is_money = self.plan.spec.metric == "revenue"
-            return wording.NO_LEVERS if is_money else wording.LEVERS_IN_MONEY
+            return say(wording.NO_LEVERS if is_money else wording.LEVERS_IN_MONEY)
         best = self.levers[0]
-        words = {"lever": best.mechanic, "amount": self.signed(best.total)}
+        words = {"lever": word(best.mechanic), "amount": self.signed(best.total)}
         if self.base == "can":
-            return wording.BASE_CAN.format(**words)
+            return say(wording.BASE_CAN, **words)
         if self.base == "cannot tell":
-            return wording.BASE_UNKNOWN.format(**words)
+            return say(wording.BASE_UNKNOWN, **words)
         shares = [f"{name} {self.money(part)}" for name, part in self.split.items()]
-        return wording.BASE_CANNOT.format(
+        return say(
+            wording.BASE_CANNOT,
             remainder=self.money(self.remainder),
-            split=", ".join(shares) or wording.NO_CHANNELS,
+            split=", ".join(shares) or say(wording.NO_CHANNELS),
             **words,
         )
 
@@ -301,20 +347,26 @@ class Pace(Result):
         if self.plan.spec.metric == "revenue":
             return formats.money(value, self.currency)
         text = formats.number(value)
-        return text if text == formats.CANNOT_TELL else f"{text} {wording.METRICS['orders']}"
+        return wording.orders_text(text, value) if math.isfinite(value) else text
 
     def interval(self, estimate: float, low: float, high: float) -> str:
         """Write an amount with its interval, rounded to what the interval supports."""
         if not (math.isfinite(low) and math.isfinite(high)):
             return self.text(estimate)
         places = min(formats.decimals_for(low, high), 2)
-        unit = self.currency if self.plan.spec.metric == "revenue" else wording.METRICS["orders"]
-        ends = formats.interval(low, high, decimals=places)
-        return f"{formats.number(estimate, decimals=places)} {unit} ({ends})"
+        if self.plan.spec.metric == "revenue":
+            text = formats.money(estimate, self.currency, decimals=places)
+        else:
+            shown = round(estimate, places)
+            text = wording.orders_text(formats.number(estimate, decimals=places), shown)
+        return f"{text} ({formats.interval(low, high, decimals=places)})"
 
     def money(self, money: Money) -> str:
         """Write an amount of the plan's metric with its interval."""
         return self.interval(money.estimate, money.low, money.high)
+
+    def _month(self) -> str:
+        return formats.month(self.plan.spec.first_day)
 
     def _total_text(self) -> str:
         return self.interval(self.forecast.total, self.forecast.low, self.forecast.high)
@@ -328,7 +380,7 @@ class Pace(Result):
     def _verdict_sentence(self) -> str:
         found = self.forecast
         words = {
-            "month": self.plan.spec.month,
+            "month": self._month(),
             "target": self.text(self.target),
             "forecast": self._total_text(),
             "fact": self.text(found.known),
@@ -346,15 +398,16 @@ class Pace(Result):
                 "behind": wording.BEHIND,
                 "cannot tell": wording.CANNOT_TELL,
             }[self.verdict]
-        return template.format(**words)
+        return say(template, **words)
 
     def _fact_sentence(self) -> str:
         if not self.forecast.days_known:
-            return wording.NOT_BEGUN
+            return say(wording.NOT_BEGUN)
         if not self.forecast.days_ahead:
             return ""
-        return wording.SO_FAR.format(
-            until=self.known_until,
+        return say(
+            wording.SO_FAR,
+            until=formats.day(self.known_until),
             fact=self.text(self.forecast.known),
             expected=self.text(self.expected_by_now),
             part=formats.percent(self.forecast.expected_share, decimals=0),
@@ -363,6 +416,6 @@ class Pace(Result):
     def _need_sentence(self) -> str:
         need = self.need_per_recipient
         if need is None:
-            return wording.NO_RECIPIENTS
+            return say(wording.NO_RECIPIENTS)
         recipients = sum(item.recipients for item in self.to_come)
-        return wording.NEED.format(need=self.money(need), recipients=f"{recipients:,}")
+        return say(wording.NEED, need=self.money(need), recipients=formats.number(recipients))

@@ -23,6 +23,7 @@ from crm_lab.cards import Result
 from crm_lab.errors import DesignError, LedgerError, SpecError
 from crm_lab.experiments.spec import MONTHLY_PLAN_FILE
 from crm_lab.gateway import EntryKind, Gateway, LedgerEntry, Reader
+from crm_lab.language import message, say, using_language
 from crm_lab.planning import pacing_wording as wording
 from crm_lab.planning.monthly_plan import (
     ActivitySpec,
@@ -82,7 +83,7 @@ class MonthlyPlan(Result):
         Hash of the file.
     """
 
-    title: ClassVar[str] = "Revisions of the plan"
+    title: ClassVar[str] = message("Revisions of the plan")
 
     spec: MonthlyPlanSpec
     written: MonthlyPlanSpec
@@ -97,20 +98,26 @@ class MonthlyPlan(Result):
     def sentence(self) -> str:
         """Say how often the plan was revised, and the last change."""
         if not self.revisions:
-            return wording.NO_REVISION.format(month=self.spec.month)
+            return say(wording.NO_REVISION, month=formats.month(self.spec.first_day))
         last = self.revisions[-1]
-        text = wording.REVISIONS.format(
-            month=self.spec.month,
-            count=times(len(self.revisions)),
+        text = say(
+            wording.REVISIONS,
+            month=formats.month(self.spec.first_day),
+            count=wording.times(len(self.revisions)),
             item=last.item,
             old=written(last.old),
             new=written(last.new),
             reason=last.reason,
         )
-        return f"{text} {wording.ASSUME_CHANGED}" if self.is_file_changed else text
+        return f"{text} {say(wording.ASSUME_CHANGED)}" if self.is_file_changed else text
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per revision."""
+        with using_language("en"):
+            return self.card_frame()
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same as people read it."""
         return pd.DataFrame(
             [
                 {
@@ -157,15 +164,17 @@ def effective_plan(gateway: Gateway, folder: Path, *, until: datetime | None = N
             _set(data, item.item, item.new)
         except DesignError as problem:
             raise LedgerError(
-                wording.NOT_FITTING.format(fault=problem.faults[0].found),
+                say(wording.NOT_FITTING, fault=problem.faults[0].found),
                 where=str(path),
-                remedy="put the item back into the file; what is over is taken out by a revision",
+                remedy=say(
+                    "put the item back into the file; what is over is taken out by a revision"
+                ),
             ) from None
     try:
         counting = validated_plan(data, path)
     except SpecError as problem:
         raise LedgerError(
-            wording.NOT_FITTING.format(fault=problem.faults[0].found), where=str(path)
+            say(wording.NOT_FITTING, fault=problem.faults[0].found), where=str(path)
         ) from None
     return MonthlyPlan(
         spec=counting,
@@ -236,11 +245,13 @@ def revise(
         Another process is writing.
     """
     if not by.strip():
-        raise DesignError("nobody is named", expected="who does it, as 'by'")
+        raise DesignError(say("nobody is named"), expected=say("who does it, as 'by'"))
     if not reason.strip():
-        raise DesignError(wording.NO_REASON, expected="why the plan is changed")
+        raise DesignError(say(wording.NO_REASON), expected=say("why the plan is changed"))
     if at.tzinfo is not None:
-        raise DesignError(f"the time {at} has a zone", expected="UTC without zone")
+        raise DesignError(
+            say("the time {moment} has a zone", moment=at), expected=say("UTC without zone")
+        )
     new = read_value(to)
     written_entries: list[LedgerEntry] = []
 
@@ -248,11 +259,13 @@ def revise(
         plan = effective_plan(gateway, folder)
         month = plan.spec.month
         if at >= ends_at:
-            raise LedgerError(wording.MONTH_OVER.format(month=month), expected="the running month")
+            raise LedgerError(
+                say(wording.MONTH_OVER, month=month), expected=say("the running month")
+            )
         if plan.revisions and at < plan.revisions[-1].at:
             raise LedgerError(
-                wording.BEFORE_LAST.format(at=f"{at:%Y-%m-%d %H:%M}"),
-                expected=f"{plan.revisions[-1].at:%Y-%m-%d %H:%M} or later",
+                say(wording.BEFORE_LAST, at=formats.minute(at)),
+                expected=say("{moment} or later", moment=formats.minute(plan.revisions[-1].at)),
             )
         old, final = _changed(plan.spec, item, new)
         payload = {
@@ -294,8 +307,8 @@ def read_value(text: str) -> Any:
         value = None
     if value is None and text.strip() != REMOVED:
         raise DesignError(
-            wording.NOT_READABLE.format(text=text),
-            expected="a number, a day, a word, {key: value, ...} or none",
+            say(wording.NOT_READABLE, text=text),
+            expected=say("a number, a day, a word, {key: value, ...} or none"),
         )
     return None if text.strip() == REMOVED else _json(value)
 
@@ -303,17 +316,12 @@ def read_value(text: str) -> Any:
 def written(value: object) -> str:
     """Write a value of a plan for people."""
     if value is None:
-        return wording.NOTHING
+        return say(wording.NOTHING)
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {written(item)}" for key, item in value.items() if item != "")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return formats.number(value, decimals=0 if float(value).is_integer() else 2)
     return str(value)
-
-
-def times(count: int) -> str:
-    """Write how often: once, twice, 3 times."""
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _changed(spec: MonthlyPlanSpec, item: str, new: Any) -> tuple[Any, Any]:
@@ -326,13 +334,20 @@ def _changed(spec: MonthlyPlanSpec, item: str, new: Any) -> tuple[Any, Any]:
     except SpecError as problem:
         fault = problem.faults[0]
         raise DesignError(
-            f"'{item}' cannot become {written(new)}: {fault.found}",
+            say(
+                "'{item}' cannot become {value}: {fault}",
+                item=item,
+                value=written(new),
+                fault=fault.found,
+            ),
             expected=fault.expected,
-            remedy="nothing was written",
+            remedy=say("nothing was written"),
         ) from None
     final = _get(checked, item)
     if final == old:
-        raise DesignError(wording.SAME.format(item=item, value=written(old)), expected="a change")
+        raise DesignError(
+            say(wording.SAME, item=item, value=written(old)), expected=say("a change")
+        )
     return old, final
 
 
@@ -364,9 +379,11 @@ def _set(data: dict[str, Any], item: str, new: Any) -> Any:
         return old
     known = ["target", *(f"{one}.{part}" for one in activities for part in keys)]
     raise DesignError(
-        wording.NO_SUCH_ITEM.format(item=item),
-        expected=wording.ITEMS.format(items=formats.listing([*activities, *known[1:]], limit=12)),
-        remedy="a new activity is given whole: --to '{day: ..., recipients: ..., expected: ...}'",
+        say(wording.NO_SUCH_ITEM, item=item),
+        expected=say(wording.ITEMS, items=formats.listing([*activities, *known[1:]], limit=12)),
+        remedy=say(
+            "a new activity is given whole: --to '{day: ..., recipients: ..., expected: ...}'"
+        ),
     )
 
 

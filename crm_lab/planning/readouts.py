@@ -17,6 +17,7 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.experiments.looks import window_is_complete
 from crm_lab.experiments.results import ArmResult, ExperimentResult, Money
+from crm_lab.language import say, word
 from crm_lab.planning import league_wording as wording
 from crm_lab.stats import Comparison, Effect
 from crm_lab.stats.normal import implied_standard_error, two_sided_quantile
@@ -140,15 +141,15 @@ def readout_of(
     """
     plan = result.plan
     is_adjusted = not result.others.spoils_the_pre_period
-    broken = [item.name.lower() for item in result.lights if item.tone == "bad"]
+    broken = [word(item.name).lower() for item in result.lights if item.tone == "bad"]
     reason = ""
     if broken:
-        reason = wording.BROKEN.format(checks=", ".join(broken))
+        reason = say(wording.BROKEN, checks=", ".join(broken))
     elif not window_is_complete(plan, result.data_until):
-        reason = wording.OPEN
+        reason = say(wording.OPEN)
     elif result.others.is_in_the_effect:
         share = formats.percent(result.others.in_window, decimals=0)
-        reason = wording.NOT_ALONE.format(share=share)
+        reason = say(wording.NOT_ALONE, share=share)
     return Readout(
         experiment=plan.name,
         mechanic=mechanic or plan.mechanic,
@@ -178,7 +179,7 @@ def combined(
     ]
     unknown = [f"{arm.arm}: {item.reason}" for arm, item in found if not item.is_known]
     if unknown or not found:
-        return _unknown("; ".join(unknown) or wording.NOBODY)
+        return _unknown("; ".join(unknown) or say(wording.NOBODY))
     if len(found) == 1:
         return found[0][1]
     total = sum(arm.customers for arm, _ in found)
@@ -202,7 +203,7 @@ def measured_revenue(
     adjusted = [item for item in revenue if item.metric != REVENUE]
     chosen = [*adjusted, *plain] if is_adjusted else plain
     if not chosen:
-        return _unknown(wording.NO_REVENUE)
+        return _unknown(say(wording.NO_REVENUE))
     comparison = chosen[0]
     effect = comparison.relative if measure == "relative" else comparison.absolute
     found = measured_effect(effect, measure)
@@ -246,14 +247,14 @@ def measured_effect(effect: Effect, measure: Measure) -> Measured:
         return _unknown(effect.reason)
     ends = (effect.estimate, effect.low, effect.high)
     if not all(math.isfinite(end) for end in ends):
-        return _unknown(wording.OPEN_END)
+        return _unknown(say(wording.OPEN_END))
     if measure == "relative":
         if min(ends) <= -1:
-            return _unknown(wording.OPEN_END)
+            return _unknown(say(wording.OPEN_END))
         ends = (math.log1p(ends[0]), math.log1p(ends[1]), math.log1p(ends[2]))
     error = implied_standard_error(ends[1], ends[2], alpha=effect.alpha)
     if math.isnan(error):
-        return _unknown(wording.NO_WIDTH)
+        return _unknown(say(wording.NO_WIDTH))
     return Measured(estimate=ends[0], standard_error=error)
 
 

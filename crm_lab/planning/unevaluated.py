@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import ClassVar
 
 import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say
 from crm_lab.planning import league_wording as wording
-from crm_lab.planning.league import counted
 
 SENT_COLUMNS = (
     "campaign_id",
@@ -39,7 +40,7 @@ class NeverEvaluated(Result):
         Campaigns that were sent and can be read.
     """
 
-    title: ClassVar[str] = "Never evaluated"
+    title: ClassVar[str] = message("Never evaluated")
 
     rows: pd.DataFrame
     evaluated: int
@@ -57,13 +58,14 @@ class NeverEvaluated(Result):
     def sentence(self) -> str:
         """Say how many there are and which is the largest."""
         if self.rows.empty:
-            return wording.EVERYTHING_EVALUATED
+            return say(wording.EVERYTHING_EVALUATED)
         first = self.rows.iloc[0]
-        return wording.NEVER.format(
-            campaigns=counted(self.campaigns, "campaign"),
-            messages=f"{self.messages:,}",
+        return say(
+            wording.NEVER,
+            campaigns=wording.campaigns_text(self.campaigns),
+            messages=formats.number(self.messages),
             largest=first["campaign"],
-            largest_messages=f"{int(first['messages']):,}",
+            largest_messages=formats.number(int(first["messages"])),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -72,7 +74,9 @@ class NeverEvaluated(Result):
 
     def card_frame(self) -> pd.DataFrame:
         """Give what fits on a card."""
-        return self.rows[["campaign", "mechanic", "channel", "messages", "last_day", "why"]]
+        shown = self.rows[["campaign", "mechanic", "channel", "messages", "last_day", "why"]]
+        days = [formats.day(date.fromisoformat(day)) if day else "" for day in shown["last_day"]]
+        return shown.assign(last_day=days)
 
 
 def never_evaluated(sent: pd.DataFrame, experiments: Mapping[str, str]) -> NeverEvaluated:
@@ -92,12 +96,12 @@ def never_evaluated(sent: pd.DataFrame, experiments: Mapping[str, str]) -> Never
             if not experiments[name]:
                 evaluated += 1
                 continue
-            why = wording.NOT_READ.format(reason=experiments[name])
+            why = say(wording.NOT_READ, reason=experiments[name])
         else:
             is_drawn = not pd.isna(item["is_randomised"]) and bool(item["is_randomised"])
-            why = wording.ELSEWHERE if is_drawn else wording.NO_CONTROL
+            why = say(wording.ELSEWHERE if is_drawn else wording.NO_CONTROL)
         days = (
-            "" if pd.isna(item[at]) else formats.day(item[at]) for at in ("first_at", "last_at")
+            "" if pd.isna(item[at]) else f"{item[at]:%Y-%m-%d}" for at in ("first_at", "last_at")
         )
         first, last = days
         rows.append(

@@ -9,6 +9,8 @@ from matplotlib.ticker import PercentFormatter
 
 from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.planted import WANTED_POWER
+from crm_lab.language import say, say_many, word
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 
 STYLES = {"more buyers": "-", "larger spend": "--"}
@@ -47,17 +49,17 @@ def plot_power_curve(calibration: Calibration, *, ax: Axes | None = None) -> Axe
                 color=TREATED[number % len(TREATED)],
                 markersize=4,
                 capsize=2,
-                label=f"{metric}, {way}",
+                label=f"{word(metric)}, {word(way)}",
             )
     ax.axhline(WANTED_POWER, color=ZERO, linewidth=1, linestyle=":")
     ax.axhline(calibration.alpha / 2, color=CONTROL, linewidth=1, linestyle=":")
     ax.annotate(
-        f"{WANTED_POWER:.0%} wanted",
-        (0, WANTED_POWER),
+        say("{share} wanted", share=f"{WANTED_POWER:.0%}"),
+        (1, WANTED_POWER),
         xycoords=("axes fraction", "data"),
-        xytext=(4, 2),
+        xytext=(-4, 2),
         textcoords="offset points",
-        ha="left",
+        ha="right",
         va="bottom",
         color=ZERO,
         fontsize="small",
@@ -71,8 +73,14 @@ def plot_power_curve(calibration: Calibration, *, ax: Axes | None = None) -> Axe
         ax.legend(frameon=False, fontsize="small")
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set_xlabel("planted effect, change of the metric")
-    ax.set_ylabel(f"share of {calibration.draws:,} draws that claim a lift")
-    ax.set_title("How large must an effect be to be found on this base?", loc="left")
+    ax.set_xlabel(say("planted effect, change of the metric"))
+    ax.set_ylabel(
+        say_many(
+            "share of {count} draw that claims a lift",
+            "share of {count} draws that claim a lift",
+            calibration.draws,
+        )
+    )
+    ax.set_title(say("How large must an effect be to be found on this base?"), loc="left")
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return localise_axes(ax, x="percent", y="percent")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.control_group import BALANCE_LIMIT, ControlGroupStatus
 from crm_lab.experiments.outlook import HoldoutOutlook
 from crm_lab.experiments.preview import PlanPreview, PowerTable
+from crm_lab.language import say, say_many, word
+from crm_lab.plots.axes import TickKind, localise_axes
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 
 
@@ -28,15 +30,22 @@ def plot_outlook(outlook: HoldoutOutlook, *, ax: Axes | None = None) -> Axes:
     for row, metric in enumerate(dict.fromkeys(metric for _, metric, _ in outlook.detectable)):
         points = [(w, e.relative) for w, m, e in outlook.detectable if m == metric]
         weeks, changes = zip(*points, strict=True)
-        ax.plot(weeks, changes, "o-", color=TREATED[row], label=metric)
+        ax.plot(weeks, changes, "o-", color=TREATED[row], label=word(metric))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("weeks of observation")
-    ax.set_ylabel("smallest change that shows")
-    ax.set_title(f"What can a control group of {outlook.control:,} customers see?", loc="left")
+    ax.set_xlabel(say("weeks of observation"))
+    ax.set_ylabel(say("smallest change that shows"))
+    ax.set_title(
+        say_many(
+            "What can a control group of {count} customer see?",
+            "What can a control group of {count} customers see?",
+            outlook.control,
+        ),
+        loc="left",
+    )
     if outlook.detectable:
         ax.legend(frameon=False)
-    return _clean(ax)
+    return _clean(ax, y="percent")
 
 
 def plot_balance(status: ControlGroupStatus, *, ax: Axes | None = None) -> Axes:
@@ -52,15 +61,15 @@ def plot_balance(status: ControlGroupStatus, *, ax: Axes | None = None) -> Axes:
     ax = ax or _axes(2.6)
     table = status.balance
     rows = np.arange(len(table))
-    ax.axvspan(-BALANCE_LIMIT, BALANCE_LIMIT, color=PALE, alpha=0.6, label="balanced")
+    ax.axvspan(-BALANCE_LIMIT, BALANCE_LIMIT, color=PALE, alpha=0.6, label=say("balanced"))
     ax.axvline(0, color=CONTROL, linewidth=2)
     ax.plot(table["standardised difference"], rows, "o", color=TREATED[0], markersize=9)
-    ax.set_yticks(rows, table["covariate"])
+    ax.set_yticks(rows, [word(name) for name in table["covariate"]])
     ax.set_ylim(len(table) - 0.5, -0.5)
     reach = max(2 * BALANCE_LIMIT, 1.2 * status.worst_balance)
     ax.set_xlim(-reach, reach)
-    ax.set_xlabel("standardised difference, control minus others")
-    ax.set_title("Were the control customers like the others before?", loc="left")
+    ax.set_xlabel(say("standardised difference, control minus others"))
+    ax.set_title(say("Were the control customers like the others before?"), loc="left")
     ax.legend(frameon=False, loc="upper right")
     return _clean(ax)
 
@@ -80,7 +89,7 @@ def plot_power(power: PowerTable, *, ax: Axes | None = None) -> Axes:
     ax.plot(curve["control_share"], curve["relative"], color=TREATED[0], linewidth=2)
     ax.axvline(power.control_share, color=CONTROL, linewidth=2)
     ax.annotate(
-        "this plan",
+        say("this plan"),
         (power.control_share, 0.97),
         xycoords=("data", "axes fraction"),
         xytext=(6, 0),
@@ -94,10 +103,10 @@ def plot_power(power: PowerTable, *, ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("share of the base in the control group")
-    ax.set_ylabel("smallest change that shows")
-    ax.set_title("What would a larger control group see?", loc="left")
-    return _clean(ax)
+    ax.set_xlabel(say("share of the base in the control group"))
+    ax.set_ylabel(say("smallest change that shows"))
+    ax.set_title(say("What would a larger control group see?"), loc="left")
+    return _clean(ax, y="percent")
 
 
 def plot_plan(preview: PlanPreview, *, ax: Axes | None = None) -> Axes:
@@ -120,14 +129,21 @@ def plot_calibration(result: Calibration, *, ax: Axes | None = None) -> Axes:
     rows = np.arange(len(tests))
     lifts = np.array([test.lifts / test.draws for test in tests])
     drops = np.array([test.drops / test.draws for test in tests])
-    ax.barh(rows - 0.19, lifts, 0.36, color=TREATED[1], label="claimed a lift")
-    ax.barh(rows + 0.19, drops, 0.36, color=TREATED[0], label="claimed a drop")
-    ax.axvline(result.alpha / 2, color=ZERO, linestyle="--", label="promised for each")
-    ax.set_yticks(rows, [f"{test.metric}\n{test.method}" for test in tests])
+    ax.barh(rows - 0.19, lifts, 0.36, color=TREATED[1], label=say("claimed a lift"))
+    ax.barh(rows + 0.19, drops, 0.36, color=TREATED[0], label=say("claimed a drop"))
+    ax.axvline(result.alpha / 2, color=ZERO, linestyle="--", label=say("promised for each"))
+    ax.set_yticks(rows, [f"{word(test.metric)}\n{word(test.method)}" for test in tests])
     ax.invert_yaxis()
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.set_xlabel(f"share of {result.draws:,} draws in which nothing was done")
-    ax.set_title("How often is an effect claimed where there is none?", loc="left")
+    ax.set_xlabel(
+        say_many(
+            "share of {count} draw in which nothing was done",
+            "share of {count} draws in which nothing was done",
+            result.draws,
+        )
+    )
+    ax.set_title(say("How often is an effect claimed where there is none?"), loc="left")
     ax.legend(frameon=False, fontsize="small")
     return _clean(ax)
 
@@ -137,6 +153,6 @@ def _axes(height: float) -> Axes:
     return ax
 
 
-def _clean(ax: Axes) -> Axes:
+def _clean(ax: Axes, *, x: TickKind = "number", y: TickKind | None = None) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return localise_axes(ax, x=x, y=y)

@@ -10,8 +10,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from scipy import special
 
+from crm_lab import formats
 from crm_lab.experiments import design_wording as wording
 from crm_lab.experiments.design_results import Design
+from crm_lab.language import say, word
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 from crm_lab.stats import SequentialPlan, SimulatedPower
 
@@ -50,12 +53,14 @@ def plot_design(design: Design, *, ax: Axes | None = None) -> Axes:
             color=_COLOURS[row.metric],
             markersize=8,
             linestyle="none",
-            label=f"{wording.METRIC_LABELS[row.metric]}, {wording.METHOD_LABELS[row.method]}",
+            label=", ".join(
+                (say(wording.METRIC_LABELS[row.metric]), say(wording.METHOD_LABELS[row.method]))
+            ),
         )
         shown.append(100 * row.detectable.relative)
     ax.axvline(design.control_share, color=CONTROL, linewidth=2)
     ax.annotate(
-        wording.PLOT_THIS_PLAN,
+        say(wording.PLOT_THIS_PLAN),
         (design.control_share, 0.02),
         xycoords=("data", "axes fraction"),
         xytext=(5, 0),
@@ -67,9 +72,9 @@ def plot_design(design: Design, *, ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     at_plan = curve.loc[curve["control_share"] == design.control_share, "relative"]
     shown += list(_HIGHEST * 100 * at_plan.dropna())
-    ax.set_xlabel(wording.PLOT_SHARE_X)
-    ax.set_ylabel(wording.PLOT_CHANGE_Y)
-    ax.set_title(wording.PLOT_SHARE_TITLE, loc="left")
+    ax.set_xlabel(say(wording.PLOT_SHARE_X))
+    ax.set_ylabel(say(wording.PLOT_CHANGE_Y))
+    ax.set_title(say(wording.PLOT_SHARE_TITLE), loc="left")
     _finish(ax, top=1.1 * max(shown) if shown else math.nan)
     if ax.get_legend() is not None:
         # Six entries would cover the curves: they stand under the axis.
@@ -96,7 +101,7 @@ def plot_horizon(design: Design, *, ax: Axes | None = None) -> Axes:
     ax = ax or _axes()
     rows = design.horizon[~design.horizon["is_adjusted"].astype(bool)].dropna(subset=["relative"])
     for metric, part in rows.groupby("metric", sort=False):
-        label, colour = wording.METRIC_LABELS[str(metric)], _COLOURS[str(metric)]
+        label, colour = say(wording.METRIC_LABELS[str(metric)]), _COLOURS[str(metric)]
         ordered = part.sort_values("weeks")
         seen = ordered[ordered["source"] == "window"]
         ahead = ordered[ordered["source"] == "projected"]
@@ -108,12 +113,12 @@ def plot_horizon(design: Design, *, ax: Axes | None = None) -> Axes:
                 100 * joined["relative"],
                 "--",
                 color=colour,
-                label=wording.PLOT_PROJECTED.format(metric=label),
+                label=say(wording.PLOT_PROJECTED, metric=label),
             )
     ax.axvline(design.weeks, color=CONTROL, linewidth=2)
-    ax.set_xlabel(wording.PLOT_HORIZON_X)
-    ax.set_ylabel(wording.PLOT_CHANGE_Y)
-    ax.set_title(wording.PLOT_HORIZON_TITLE, loc="left")
+    ax.set_xlabel(say(wording.PLOT_HORIZON_X))
+    ax.set_ylabel(say(wording.PLOT_CHANGE_Y))
+    ax.set_title(say(wording.PLOT_HORIZON_TITLE), loc="left")
     return _finish(ax, top=110 * float(rows["relative"].max()) if len(rows) else math.nan)
 
 
@@ -138,9 +143,9 @@ def plot_simulated_power(simulated: SimulatedPower, *, ax: Axes | None = None) -
         fmt="o-",
         color=TREATED[1],
         capsize=3,
-        label=f"{simulated.how} (95 % Monte Carlo interval)",
+        label=say("{how} (95 % Monte Carlo interval)", how=word(simulated.how)),
     )
-    ax.axhline(100 * simulated.power, color=ZERO, linestyle=":", label=wording.PLOT_WANTED)
+    ax.axhline(100 * simulated.power, color=ZERO, linestyle=":", label=say(wording.PLOT_WANTED))
     if math.isfinite(simulated.detectable):
         ax.axvline(100 * simulated.detectable, color=PALE, linewidth=3, zorder=0)
         ax.annotate(
@@ -150,9 +155,9 @@ def plot_simulated_power(simulated: SimulatedPower, *, ax: Axes | None = None) -
             textcoords="offset points",
             color=ZERO,
         )
-    ax.set_xlabel(wording.PLOT_POWER_X)
-    ax.set_ylabel(wording.PLOT_POWER_Y)
-    ax.set_title(wording.PLOT_POWER_TITLE, loc="left")
+    ax.set_xlabel(say(wording.PLOT_POWER_X))
+    ax.set_ylabel(say(wording.PLOT_POWER_Y))
+    ax.set_title(say(wording.PLOT_POWER_TITLE), loc="left")
     return _finish(ax, top=102.0)
 
 
@@ -173,18 +178,18 @@ def plot_sequential(plan: SequentialPlan, *, ax: Axes | None = None) -> Axes:
     signs = (1.0, -1.0) if plan.sides == 2 else (1.0,)
     fixed = -float(special.ndtri(plan.alpha / plan.sides))
     for sign in signs:
-        label = wording.PLOT_LOOKS_BOUND if sign > 0 else None
+        label = say(wording.PLOT_LOOKS_BOUND) if sign > 0 else None
         ax.plot(information, sign * bounds, "o-", color=TREATED[0], label=label)
         ax.axhline(
             sign * fixed,
             color=ZERO,
             linestyle=":",
-            label=wording.PLOT_LOOKS_FIXED if sign > 0 else None,
+            label=say(wording.PLOT_LOOKS_FIXED) if sign > 0 else None,
         )
     for x, bound in zip(information, bounds, strict=True):
         if math.isfinite(bound) and len(information) <= 10:
             ax.annotate(
-                f"{bound:.2f}",
+                formats.number(bound, decimals=2),
                 (x, bound),
                 xytext=(0, 7),
                 textcoords="offset points",
@@ -193,9 +198,9 @@ def plot_sequential(plan: SequentialPlan, *, ax: Axes | None = None) -> Axes:
             )
     ax.axhline(0, color=CONTROL, linewidth=2)
     ax.margins(x=0.07, y=0.12)
-    ax.set_xlabel(wording.PLOT_LOOKS_X)
-    ax.set_ylabel(wording.PLOT_LOOKS_Y)
-    ax.set_title(wording.PLOT_LOOKS_TITLE, loc="left")
+    ax.set_xlabel(say(wording.PLOT_LOOKS_X))
+    ax.set_ylabel(say(wording.PLOT_LOOKS_Y))
+    ax.set_title(say(wording.PLOT_LOOKS_TITLE), loc="left")
     ax.legend(frameon=False, fontsize="small")
     return _clean(ax)
 
@@ -212,14 +217,18 @@ def _draw_curves(ax: Axes, curve: pd.DataFrame) -> None:
             "--" if adjusted else "-",
             color=_COLOURS[str(metric)],
             linewidth=1.4 if adjusted else 2.2,
-            label=wording.METRIC_LABELS[str(metric)]
-            + (wording.PLOT_ADJUSTED if adjusted else wording.PLOT_BY_FORMULA),
+            label=say(
+                wording.PLOT_ADJUSTED if adjusted else wording.PLOT_BY_FORMULA,
+                metric=say(wording.METRIC_LABELS[str(metric)]),
+            ),
         )
 
 
 def _finish(ax: Axes, *, top: float) -> Axes:
     if not math.isfinite(top) or not ax.has_data():
-        ax.text(0.5, 0.5, wording.PLOT_NOTHING, ha="center", va="center", transform=ax.transAxes)
+        ax.text(
+            0.5, 0.5, say(wording.PLOT_NOTHING), ha="center", va="center", transform=ax.transAxes
+        )
         return _clean(ax)
     ax.set_ylim(0, top)
     if ax.get_legend_handles_labels()[0]:
@@ -234,4 +243,4 @@ def _axes(*, height: float = 3.6) -> Axes:
 
 def _clean(ax: Axes) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return localise_axes(ax, x="number", y="number")

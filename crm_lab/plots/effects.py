@@ -6,8 +6,11 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from crm_lab import formats
 from crm_lab.experiments.results import ExperimentResult
 from crm_lab.experiments.segments import SegmentReading
+from crm_lab.language import say, word
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 
 
@@ -28,13 +31,13 @@ def plot_effects(result: ExperimentResult, *, ax: Axes | None = None) -> Axes:
     for row, arm in enumerate(result.arms):
         effect = arm.primary.absolute
         if not effect.is_known:
-            ax.text(0, row, "  no estimate", va="center")
+            ax.text(0, row, f"  {say('no estimate')}", va="center")
             continue
         colour = TREATED[row % len(TREATED)]
         ax.plot([effect.low, effect.high], [row, row], color=colour, linewidth=3)
         ax.plot([effect.estimate], [row], "o", color=colour, markersize=9)
         ax.annotate(
-            f"{effect.estimate:+,.1f}",
+            formats.separated(f"{effect.estimate:+,.1f}"),
             (effect.estimate, row),
             xytext=(0, 9),
             textcoords="offset points",
@@ -43,12 +46,13 @@ def plot_effects(result: ExperimentResult, *, ax: Axes | None = None) -> Axes:
         )
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.7)
-    unit = "share" if result.arms[0].primary.scale == "share" else result.plan.currency
-    ax.set_xlabel(f"difference per customer ({unit}); grey line: the control group")
-    ax.set_title("What did each arm bring, and how sure is that?", loc="left")
+    is_share = result.arms[0].primary.scale == "share"
+    unit = say("share") if is_share else formats.currency_name(result.plan.currency)
+    ax.set_xlabel(say("difference per customer ({unit}); grey line: the control group", unit=unit))
+    ax.set_title(say("What did each arm bring, and how sure is that?"), loc="left")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    return ax
+    return localise_axes(ax, x="number")
 
 
 def plot_segments(reading: SegmentReading, *, ax: Axes | None = None) -> Axes:
@@ -74,11 +78,24 @@ def plot_segments(reading: SegmentReading, *, ax: Axes | None = None) -> Axes:
         ends = [factor * item["shrunken_low"], factor * item["shrunken_high"]]
         ax.plot(ends, [row + 0.12] * 2, color=TREATED[0], linewidth=3)
         ax.plot(factor * item["shrunken"], row + 0.12, "o", color=TREATED[0], markersize=7)
-    ax.set_yticks(range(len(frame)), list(frame["group"]))
+    ax.set_yticks(range(len(frame)), [word(str(group)) for group in frame["group"]])
     ax.set_ylim(len(frame) - 0.4, -0.6)
-    unit = "percentage points" if reading.scale == "share" else reading.currency
-    ax.set_xlabel(f"difference per customer ({unit}); thin: by itself, thick: drawn to the mean")
-    ax.set_title(f"Does the effect of {reading.arm} differ by {reading.label}?", loc="left")
+    is_share = reading.scale == "share"
+    unit = say("percentage points") if is_share else formats.currency_name(reading.currency)
+    ax.set_xlabel(
+        say(
+            "difference per customer ({unit}); thin: by itself, thick: drawn to the mean",
+            unit=unit,
+        )
+    )
+    ax.set_title(
+        say(
+            "Does the effect of {arm} differ by {segment}?",
+            arm=reading.arm,
+            segment=reading.label,
+        ),
+        loc="left",
+    )
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    return ax
+    return localise_axes(ax, x="number")

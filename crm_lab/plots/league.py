@@ -7,13 +7,20 @@ import math
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from crm_lab.planning import league_wording as wording
+from crm_lab import formats
+from crm_lab.language import message, say, word
 from crm_lab.planning.league import LeagueTable
 from crm_lab.planning.league_forecast import ForecastScore
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 
 MOST_ROWS = 25
 """Forecasts shown at most, the latest ones."""
+_TITLES = {
+    "mechanic": message("Which mechanics work, and how sure is the order?"),
+    "channel": message("Which channels work, and how sure is the order?"),
+    "send_mode": message("Which ways of sending work, and how sure is the order?"),
+}
 
 
 def plot_league(table: LeagueTable, *, ax: Axes | None = None) -> Axes:
@@ -39,29 +46,29 @@ def plot_league(table: LeagueTable, *, ax: Axes | None = None) -> Axes:
         ax.plot(pooled[:2], [place] * 2, color=TREATED[0], linewidth=3)
         ax.plot([pooled[2]], [place], "o", color=TREATED[0], markersize=9)
         ax.annotate(
-            f"{pooled[2]:+,.0f} %" if table.measure == "relative" else f"{pooled[2]:+,.2f}",
+            _written(table.measure, pooled[2]),
             (pooled[2], place),
             xytext=(0, 9),
             textcoords="offset points",
             ha="center",
             color=ZERO,
         )
-    names = [f"{row.name} ({row.experiments})" for row in table.rows]
+    names = [f"{word(row.name)} ({row.experiments})" for row in table.rows]
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(max(len(names), 1) - 0.4, -0.7)
-    unit = "% of revenue" if table.measure == "relative" else f"{table.currency} per customer"
-    ax.set_xlabel(
-        f"difference to customers who got nothing ({unit})\n"
-        "grey line: the control group; pale: each by itself, without the others"
+    difference = say(
+        "difference to customers who got nothing ({unit})",
+        unit=_unit(table.measure, table.currency),
     )
-    what = wording.PLURALS[table.dimension]
+    pale = say("grey line: the control group; pale: each by itself, without the others")
+    ax.set_xlabel(f"{difference}\n{pale}")
     if not table.rows:
-        ax.set_xlabel("no experiment can be read yet")
+        ax.set_xlabel(say("no experiment can be read yet"))
         ax.set_xticks([])
-    ax.set_title(f"Which {what} work, and how sure is the order?", loc="left")
+    ax.set_title(say(_TITLES[table.dimension]), loc="left")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    return ax
+    return localise_axes(ax, x="number")
 
 
 def plot_forecasts(score: ForecastScore, *, ax: Axes | None = None) -> Axes:
@@ -88,11 +95,28 @@ def plot_forecasts(score: ForecastScore, *, ax: Axes | None = None) -> Axes:
         ax.plot([facts[place]], [place], mark, color=colour, markersize=7)
     ax.set_yticks(range(len(rows)), [str(row["experiment"]) for row in rows])
     ax.set_ylim(max(len(rows), 1) - 0.4, -0.6)
-    unit = "% of revenue" if score.measure == "relative" else f"{score.currency} per customer"
-    ax.set_xlabel(f"effect ({unit}); pale bar: foreseen, point: found, cross: found outside")
-    ax.set_title("Did the read-outs lie where they were foreseen?", loc="left")
+    ax.set_xlabel(
+        say(
+            "effect ({unit}); pale bar: foreseen, point: found, cross: found outside",
+            unit=_unit(score.measure, score.currency),
+        )
+    )
+    ax.set_title(say("Did the read-outs lie where they were foreseen?"), loc="left")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     if not math.isfinite(reach) or not rows:
-        ax.set_xlabel("no forecast can be compared with a fact yet")
-    return ax
+        ax.set_xlabel(say("no forecast can be compared with a fact yet"))
+    return localise_axes(ax, x="number")
+
+
+def _unit(measure: str, currency: str) -> str:
+    if measure == "relative":
+        return say("% of revenue")
+    return say("{currency} per customer", currency=formats.currency_name(currency))
+
+
+def _written(measure: str, value: float) -> str:
+    """Write an effect at its point: signed, in percent or in money."""
+    if measure == "relative":
+        return f"{formats.separated(f'{value:+,.0f}')} %"
+    return formats.separated(f"{value:+,.2f}")

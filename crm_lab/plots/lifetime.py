@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crm_lab.formats import number, percent
+from crm_lab.formats import number, percent, separated
+from crm_lab.language import message, say
 from crm_lab.ltv import wording
 from crm_lab.ltv.forecast import LifetimeForecast
 from crm_lab.ltv.validation import Validation
+from crm_lab.plots.axes import localise_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +24,13 @@ QUIET_COLOUR = "#8C8C8C"
 """Okabe and Ito's palette, which colour-blind readers can tell apart; grey for marks."""
 
 SHARES = 10
+
+_TIME_AXES: Mapping[float, str] = {
+    1: message("date (one step is one day)"),
+    7: message("date (one step is one week)"),
+    30: message("date (one step is one 30-day month)"),
+    365: message("date (one step is one year)"),
+}
 
 
 def plot_tracking(validation: Validation, *, ax: Axes | None = None) -> Axes:
@@ -45,22 +55,20 @@ def plot_tracking(validation: Validation, *, ax: Axes | None = None) -> Axes:
     table = validation.tracking
     fitted = table[table["phase"] == "calibration"]
     later = table[table["phase"] == "holdout"]
-    ax.plot(
-        table["until"], table["actual_cumulative"], color=ACTUAL_COLOUR, label=wording.PLOT_ACTUAL
-    )
+    ax.plot(table["until"], table["actual_cumulative"], color=ACTUAL_COLOUR, label=say("happened"))
     ax.plot(
         fitted["until"],
         fitted["expected_cumulative"],
         color=EXPECTED_COLOUR,
         linestyle=":",
-        label=wording.PLOT_FITTED,
+        label=say("model, on the data it was fitted to"),
     )
     ax.plot(
         later["until"],
         later["expected_cumulative"],
         color=EXPECTED_COLOUR,
         linestyle="--",
-        label=wording.PLOT_FORECAST,
+        label=say("forecast"),
     )
     estimate, low, high = validation.expected_orders.as_tuple()
     if np.isfinite([estimate, low, high]).all():
@@ -71,18 +79,18 @@ def plot_tracking(validation: Validation, *, ax: Axes | None = None) -> Axes:
             yerr=[[estimate - low], [high - estimate]],
             color=EXPECTED_COLOUR,
             capsize=5,
-            label=wording.plot_interval(validation.alpha),
+            label=say("{sure} prediction interval", sure=wording.share_of_sure(validation.alpha)),
         )
     # matplotlib draws dates on a time axis, its type hints know numbers only.
     end: Any = validation.calibration_end
     ax.axvline(end, color=QUIET_COLOUR, linestyle="--", linewidth=1)
-    ax.set_title(wording.PLOT_TRACKING_TITLE)
-    ax.set_ylabel(wording.PLOT_TRACKING_Y)
-    ax.set_xlabel(wording.plot_tracking_x(validation.unit_days))
+    ax.set_title(say("Did the forecast keep up with what happened?"))
+    ax.set_ylabel(say("repeat purchases since the start (number)"))
+    ax.set_xlabel(_time_axis(validation.unit_days))
     ax.tick_params(axis="x", labelrotation=30)
     ax.set_ylim(bottom=0)
     ax.legend(frameon=False, loc="lower right")
-    return ax
+    return localise_axes(ax, x="date", y="number")
 
 
 def plot_holdout_by_frequency(validation: Validation, *, ax: Axes | None = None) -> Axes:
@@ -108,7 +116,7 @@ def plot_holdout_by_frequency(validation: Validation, *, ax: Axes | None = None)
         table["actual_mean"],
         color=ACTUAL_COLOUR,
         marker="o",
-        label=wording.PLOT_ACTUAL,
+        label=say("happened"),
     )
     ax.plot(
         place,
@@ -116,21 +124,24 @@ def plot_holdout_by_frequency(validation: Validation, *, ax: Axes | None = None)
         color=EXPECTED_COLOUR,
         marker="s",
         linestyle="--",
-        label=wording.PLOT_EXPECTED,
+        label=say("expected"),
     )
     labels = [
-        f"{frequency}\n(n = {number(n)})"
+        say("{frequency}\n(n = {count})", frequency=frequency, count=number(n))
         for frequency, n in zip(table["frequency"], table["customers"], strict=True)
     ]
     ax.set_xticks(place, labels, fontsize="small")
-    ax.set_title(wording.PLOT_FREQUENCY_TITLE)
-    ax.set_xlabel(wording.PLOT_FREQUENCY_X)
+    ax.set_title(say("For whom was the forecast right?"))
+    ax.set_xlabel(say("repeat purchases before the holdout (customers)"))
     ax.set_ylabel(
-        wording.plot_frequency_y(wording.span(validation.holdout_periods, validation.unit_days))
+        say(
+            "purchases in {length} held out (mean per customer)",
+            length=wording.span(validation.holdout_periods, validation.unit_days),
+        )
     )
     ax.set_ylim(bottom=0)
     ax.legend(frameon=False)
-    return ax
+    return localise_axes(ax, y="number")
 
 
 def plot_forecast(forecast: LifetimeForecast, *, ax: Axes | None = None) -> Axes:
@@ -153,17 +164,19 @@ def plot_forecast(forecast: LifetimeForecast, *, ax: Axes | None = None) -> Axes
     ax = _axes(ax)
     by_value = not forecast.value_reason
     column = "expected_value" if by_value else "expected_orders"
-    ax.set_title(wording.plot_forecast_title(by_value=by_value))
-    ax.set_xlabel(wording.PLOT_FORECAST_X)
-    ax.set_ylabel(
-        wording.plot_forecast_y(
-            wording.span(forecast.periods, forecast.unit_days), by_value=by_value
-        )
-    )
+    length = wording.span(forecast.periods, forecast.unit_days)
+    if by_value:
+        ax.set_title(say("How much of the expected value do the best customers carry?"))
+        ax.set_ylabel(say("share of the expected value of {length} (%)", length=length))
+    else:
+        ax.set_title(say("How much of the expected orders do the best customers carry?"))
+        ax.set_ylabel(say("share of the expected orders of {length} (%)", length=length))
+    ax.set_xlabel(say("tenth of the customers, best first"))
     values = np.sort(forecast.customers[column].to_numpy(np.float64))[::-1]
     total = values.sum()
     if forecast.reason or not total > 0:
-        note = wording.capital(forecast.reason or wording.NOTHING_EXPECTED)
+        nothing = say("nothing is expected of these customers in this horizon")
+        note = wording.capital(forecast.reason or nothing)
         ax.text(0.5, 0.5, note, ha="center", va="center", wrap=True, transform=ax.transAxes)
         ax.set_xticks([])
         ax.set_yticks([])
@@ -177,12 +190,18 @@ def plot_forecast(forecast: LifetimeForecast, *, ax: Axes | None = None) -> Axes
         100 * np.cumsum(shares),
         color=SECOND_COLOUR,
         marker="o",
-        label=wording.PLOT_CUMULATIVE,
+        label=say("added up"),
     )
     ax.set_xticks(place)
     ax.set_ylim(0, 110)
     ax.legend(frameon=False, loc="center right")
-    return ax
+    return localise_axes(ax, y="number")
+
+
+def _time_axis(unit_days: float) -> str:
+    if unit_days in _TIME_AXES:
+        return say(_TIME_AXES[unit_days])
+    return say("date (one step is one {days}-day unit)", days=separated(f"{unit_days:g}"))
 
 
 def _axes(ax: Axes | None) -> Axes:

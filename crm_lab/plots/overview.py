@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from crm_lab.customers import BaseOverview
+from crm_lab.language import say
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import PALE, TREATED
 
 
@@ -24,23 +26,23 @@ def plot_months(base: BaseOverview, *, ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
     if base.monthly.empty:
-        ax.set_title("How do revenue and buyers develop?", loc="left")
-        ax.set_xlabel("no orders yet")
+        ax.set_title(say("How do revenue and buyers develop?"), loc="left")
+        ax.set_xlabel(say("no orders yet"))
         return ax
     months = base.monthly["month"].dt.strftime("%b\n%Y")
     bars = ax.bar(months, base.monthly["revenue"], color=PALE, label="revenue")
-    ax.set_ylabel(f"revenue ({base.currency})")
+    ax.set_ylabel(say("revenue ({currency})", currency=base.currency))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     buyers = ax.twinx()
     buyers.plot(months, base.monthly["buyers"], "o-", color=TREATED[0], label="buyers")
     buyers.plot(months, base.monthly["new_buyers"], "o--", color=TREATED[1], label="first-time")
-    buyers.set_ylabel("customers")
+    buyers.set_ylabel(say("customers"))
     buyers.set_ylim(bottom=0)
-    ax.set_title("How do revenue and buyers develop?", loc="left")
+    ax.set_title(say("How do revenue and buyers develop?"), loc="left")
     handles: list[Artist] = [bars[0], *buyers.lines]
     ax.legend(
         handles,
-        ["revenue", "buyers", "first-time buyers"],
+        [say("revenue"), say("buyers"), say("first-time buyers")],
         frameon=False,
         ncols=3,
         loc="upper center",
@@ -50,4 +52,5 @@ def plot_months(base: BaseOverview, *, ax: Axes | None = None) -> Axes:
         tick.set_visible(True)
     ax.spines[["top"]].set_visible(False)
     buyers.spines[["top"]].set_visible(False)
-    return ax
+    localise_axes(buyers, y="number")
+    return localise_axes(ax, x="date", y="money")

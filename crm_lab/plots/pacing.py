@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import ConciseDateFormatter, DayLocator, date2num
 from matplotlib.ticker import FuncFormatter
 
+from crm_lab import formats
+from crm_lab.language import say
 from crm_lab.planning.pace import Pace
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 
 DAYS_BETWEEN_TICKS = 5
@@ -32,11 +35,11 @@ def plot_pace(pace: Pace, *, ax: Axes | None = None) -> Axes:
         _, ax = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
     days = pd.DatetimeIndex(pace.daily["day"])
     planned = pace.daily["planned"].cumsum()
-    ax.plot(days, planned, "--", color=CONTROL, linewidth=2, label="on plan")
+    ax.plot(days, planned, "--", color=CONTROL, linewidth=2, label=say("on plan"))
     known = pace.daily[pace.daily["fact"].notna()]
     if len(known):
         fact = known["fact"].cumsum()
-        ax.plot(known["day"], fact, color=TREATED[0], linewidth=2.5, label="fact")
+        ax.plot(known["day"], fact, color=TREATED[0], linewidth=2.5, label=say("fact"))
     found = pace.forecast
     if found.days_ahead and math.isfinite(found.total):
         start = days[0] if known.empty else known["day"].iloc[-1]
@@ -44,7 +47,7 @@ def plot_pace(pace: Pace, *, ax: Axes | None = None) -> Axes:
         steps = pace.daily["planned"][days >= start].cumsum()
         steps = (steps - steps.iloc[0]) / max(float(steps.iloc[-1] - steps.iloc[0]), 1e-12)
         middle = found.known + found.rest * steps
-        ax.plot(ahead, middle, color=TREATED[1], linewidth=2, label="forecast")
+        ax.plot(ahead, middle, color=TREATED[1], linewidth=2, label=say("forecast"))
         if math.isfinite(found.low):
             ax.fill_between(
                 ahead,
@@ -53,13 +56,13 @@ def plot_pace(pace: Pace, *, ax: Axes | None = None) -> Axes:
                 color=TREATED[1],
                 alpha=0.2,
                 linewidth=0,
-                label=f"{1 - found.alpha:.0%} interval",
+                label=say("{level} interval", level=formats.separated(f"{1 - found.alpha:.0%}")),
             )
     top = max(ax.get_ylim()[1], pace.target * 1.02)
     ax.set_ylim(0, top)
     ax.axhline(pace.target, color=ZERO, linewidth=1)
     ax.annotate(
-        "plan of the month",
+        say("plan of the month"),
         (days[0], pace.target),
         xytext=(2, 3),
         textcoords="offset points",
@@ -75,10 +78,15 @@ def plot_pace(pace: Pace, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    unit = pace.currency if pace.plan.spec.metric == "revenue" else "orders"
-    ax.set_ylabel(f"{pace.plan.spec.metric} since the 1st ({unit})")
-    ax.set_title(f"Will {pace.plan.spec.month} reach its plan?", loc="left")
+    if pace.plan.spec.metric == "revenue":
+        ax.set_ylabel(
+            say("revenue since the 1st ({currency})", currency=formats.currency_name(pace.currency))
+        )
+    else:
+        ax.set_ylabel(say("orders since the 1st (orders)"))
+    month = formats.month(pace.plan.spec.first_day)
+    ax.set_title(say("Will {month} reach its plan?", month=month), loc="left")
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, 0.92))
     ax.set_xlim(*(float(date2num(day)) for day in (days[0], days[-1])))  # type: ignore[no-untyped-call]
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return localise_axes(ax, x="date", y="money")

@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from crm_lab.language import say, word
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, PALE, TREATED
 from crm_lab.stats.confidence_sequences import ConfidenceSequence
 
@@ -40,8 +42,8 @@ def plot_sequence(result: ConfidenceSequence, *, ax: Axes | None = None) -> Axes
             ax.plot([number, number], [low, high], color=colour, linewidth=3)
             ax.plot([number], [look.estimate], "o", color=colour, markersize=5)
     ax.set_xlim(0.3, len(result.looks) + 0.7)
-    ax.set_xlabel("look (pale: too early to rely on; grey line: no difference)")
-    ax.set_ylabel(f"difference in {result.metric}")
-    ax.set_title("May one stop here?", loc="left")
+    ax.set_xlabel(say("look (pale: too early to rely on; grey line: no difference)"))
+    ax.set_ylabel(say("difference in {metric}", metric=word(result.metric)))
+    ax.set_title(say("May one stop here?"), loc="left")
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return localise_axes(ax, x="number", y="number")

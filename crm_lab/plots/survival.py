@@ -6,6 +6,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from crm_lab import formats
+from crm_lab.language import say, word
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 from crm_lab.stats.survival_comparison import SurvivalComparison
 
@@ -31,7 +34,7 @@ def plot_survival(result: SurvivalComparison, *, ax: Axes | None = None) -> Axes
         ax.step(times, share, where="post", color=colour, linewidth=2)
         ax.fill_between(times, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
         ax.annotate(
-            f"{curve.arm} ({curve.n:,})",
+            f"{word(curve.arm)} ({formats.number(curve.n)})",
             (times[-1], share[-1]),
             xytext=(4, 0),
             textcoords="offset points",
@@ -42,9 +45,9 @@ def plot_survival(result: SurvivalComparison, *, ax: Axes | None = None) -> Axes
     ax.axvline(result.horizon, color=ZERO, linewidth=1, linestyle=":")
     ax.set_xlim(left=0)
     ax.set_ylim(0, min(100.0, 1.08 * highest) or 1.0)
-    ax.set_xlabel(f"{result.unit} since the start (dotted: horizon)")
-    level = f"{100 * (1 - result.alpha):g} %"
-    ax.set_ylabel(f"share with the event, % (band: {level} interval)")
-    ax.set_title(f"How soon did it come? {result.metric}", loc="left")
+    ax.set_xlabel(say("{unit} since the start (dotted: horizon)", unit=word(result.unit)))
+    level = f"{formats.significant(100 * (1 - result.alpha), figures=6)} %"
+    ax.set_ylabel(say("share with the event, % (band: {level} interval)", level=level))
+    ax.set_title(say("How soon did it come? {metric}", metric=word(result.metric)), loc="left")
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return localise_axes(ax, x="number", y="number")

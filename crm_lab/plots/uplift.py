@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from crm_lab import formats
+from crm_lab.language import label, say, word
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 from crm_lab.uplift import wording
 from crm_lab.uplift.allocation import Allocation
@@ -44,7 +45,7 @@ def plot_verdict(result: TargetingVerdict, *, ax: Axes | None = None) -> Axes:
     for place, (_, value, colour) in enumerate(rows):
         found = value.profit
         if not found.is_known:
-            ax.text(0, place, f"  {wording.NO_ESTIMATE}", va="center")
+            ax.text(0, place, f"  {word(wording.NO_ESTIMATE)}", va="center")
             continue
         _interval(ax, place, found.estimate, found.low, found.high, colour)
         ax.annotate(
@@ -56,11 +57,11 @@ def plot_verdict(result: TargetingVerdict, *, ax: Axes | None = None) -> Axes:
             color=ZERO,
         )
     ax.plot([0], [2], "s", color=CONTROL, markersize=9)
-    names = [f"{name}\n({formats.number(value.contacted)})" for name, value, _ in rows]
-    ax.set_yticks(range(3), [*names, f"{wording.NOBODY}\n(0)"])
+    names = [f"{word(name)}\n({formats.number(value.contacted)})" for name, value, _ in rows]
+    ax.set_yticks(range(3), [*names, f"{word(wording.NOBODY)}\n(0)"])
     ax.set_ylim(2.5, -0.7)
-    ax.set_xlabel(_unit("profit beside contacting nobody", result.targeted.currency))
-    ax.set_title("What does it earn to contact ...", loc="left")
+    ax.set_xlabel(_unit(say("profit beside contacting nobody"), result.targeted.currency))
+    ax.set_title(say("What does it earn to contact ..."), loc="left")
     return _plain(ax)
 
 
@@ -80,18 +81,22 @@ def plot_league(result: UpliftLeague, *, ax: Axes | None = None) -> Axes:
     for place, row in enumerate(rows):
         value = row.quality.value
         if not value.is_known:
-            ax.text(0, place, f"  {wording.NO_ESTIMATE}", va="center")
+            ax.text(0, place, f"  {word(wording.NO_ESTIMATE)}", va="center")
             continue
         is_rule = row.learner.startswith((wording.RULE, wording.RESPONSE))
         colour = TREATED[1] if is_rule else TREATED[0]
         filled = row.gap is None or row.is_tied
         _interval(ax, place, value.estimate, value.low, value.high, colour, filled=filled)
-    ax.set_yticks(range(len(rows)), [row.name for row in rows])
+    ax.set_yticks(range(len(rows)), [wording.name_text(row.name) for row in rows])
     ax.set_ylim(len(rows) - 0.4, -0.7)
-    ax.set_xlabel(f"more {result.metric} per 1,000 customers than a random order")
+    ax.set_xlabel(
+        say("more {metric} per 1,000 customers than a random order", metric=word(result.metric))
+    )
     ax.set_title(
-        "Which ranks customers best? Blue: models, orange: response and plain rules;\n"
-        "filled: cannot be told from the first",
+        say(
+            "Which ranks customers best? Blue: models, orange: response and plain rules;\n"
+            "filled: cannot be told from the first"
+        ),
         loc="left",
     )
     return _plain(ax)
@@ -116,18 +121,18 @@ def plot_segments(result: SegmentEffects, *, ax: Axes | None = None) -> Axes:
         colour = TREATED[number % len(TREATED)]
         for row in result.of(feature):
             if row.reason:
-                ax.text(0, place, f"  {wording.NO_ESTIMATE}", va="center")
+                ax.text(0, place, f"  {word(wording.NO_ESTIMATE)}", va="center")
             else:
                 _interval(ax, place, row.estimate, row.low, row.high, colour)
             ax.plot([row.cost], [place], marker="|", color=ZERO, markersize=12)
             places.append(place)
-            names.append(f"{feature.replace('_', ' ')}: {row.group}")
+            names.append(f"{label(feature)}: {wording.group_text(row.group)}")
             place += 1.0
         place += 0.5
     ax.set_yticks(places, names)
     ax.set_ylim(place - 0.4, -0.7)
-    ax.set_xlabel(_unit("what a contact brings; black mark: what it costs", result.currency))
-    ax.set_title("Who reacts to a contact?", loc="left")
+    ax.set_xlabel(_unit(say("what a contact brings; black mark: what it costs"), result.currency))
+    ax.set_title(say("Who reacts to a contact?"), loc="left")
     return _plain(ax)
 
 
@@ -153,10 +158,10 @@ def plot_drift(result: Drift, *, ax: Axes | None = None) -> Axes:
         height=0.6,
     )
     ax.plot([row.chance for row in result.rows], places, "|", color=ZERO, markersize=12)
-    ax.set_yticks(places, [row.name.replace("_", " ") for row in result.rows])
+    ax.set_yticks(places, [label(row.name) for row in result.rows])
     ax.invert_yaxis()
-    ax.set_xlabel("stability index; black: chance, dotted: moderate, dashed: large")
-    ax.set_title("Are the customers still those the model was learned from?", loc="left")
+    ax.set_xlabel(say("stability index; black: chance, dotted: moderate, dashed: large"))
+    ax.set_title(say("Are the customers still those the model was learned from?"), loc="left")
     return _plain(ax)
 
 
@@ -179,20 +184,22 @@ def plot_arm_effects(result: ArmEffects, *, ax: Axes | None = None) -> Axes:
         at = segment + (arm - (count - 1) / 2) * step
         colour = TREATED[arm % len(TREATED)]
         if row.reason:
-            ax.text(0, at, f"  {wording.NO_ESTIMATE}", va="center")
+            ax.text(0, at, f"  {word(wording.NO_ESTIMATE)}", va="center")
         else:
             _interval(ax, at, row.estimate, row.low, row.high, colour)
             ax.plot([row.shrunken], [at], "D", color="white", markeredgecolor=colour, markersize=5)
         ax.plot([row.cost], [at], marker="|", color=ZERO, markersize=10)
-    ax.set_yticks(range(len(result.segments)), result.segments)
+    ax.set_yticks(range(len(result.segments)), [wording.group_text(s) for s in result.segments])
     ax.set_ylim(len(result.segments) - 0.4, -0.7)
     for arm, name in enumerate(result.arms):
         ax.plot([], [], "o-", color=TREATED[arm % len(TREATED)], label=name)
     ax.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.22))
     ax.set_xlabel(
-        _unit("what a contact brings; diamond: drawn to the rest, black: cost", result.currency)
+        _unit(
+            say("what a contact brings; diamond: drawn to the rest, black: cost"), result.currency
+        )
     )
-    ax.set_title("What brings most in which segment?", loc="left")
+    ax.set_title(say("What brings most in which segment?"), loc="left")
     return _plain(ax)
 
 
@@ -208,19 +215,23 @@ def plot_allocation(result: Allocation, *, ax: Axes | None = None) -> Axes:
     """
     ax = _axes(ax, 2.6)
     amounts = (result.first_come, result.profit, result.bound)
-    names = ("first come,\nfirst served", "this allocation", "best possible,\nat most")
+    names = (
+        say("first come,\nfirst served"),
+        say("this allocation"),
+        say("best possible,\nat most"),
+    )
     ax.barh(range(3), amounts, color=(CONTROL, TREATED[0], PALE), height=0.6)
     for place, value in enumerate(amounts):
         ax.text(value, place, f" {formats.number(value)}", va="center", color=ZERO)
     ax.set_yticks(range(3), names)
     ax.invert_yaxis()
     ax.margins(x=0.16)
-    ax.set_xlabel(_unit("expected profit", result.currency))
+    ax.set_xlabel(_unit(say("expected profit"), result.currency))
     listed = ", ".join(
         f"{option.name} {formats.number(int(sent))}"
         for option, sent in zip(result.options, result.sent.sum(axis=0), strict=True)
     )
-    ax.set_title(f"What is it worth to choose? Contacts: {listed}", loc="left")
+    ax.set_title(say("What is it worth to choose? Contacts: {listed}", listed=listed), loc="left")
     return _plain(ax)
 
 
@@ -248,7 +259,7 @@ def _axes(ax: Axes | None, height: float) -> Axes:
 
 
 def _unit(words: str, currency: str) -> str:
-    return f"{words} ({currency})" if currency else words
+    return f"{words} ({formats.currency_name(currency)})" if currency else words
 
 
 def _plain(ax: Axes) -> Axes:
@@ -259,4 +270,5 @@ def _plain(ax: Axes) -> Axes:
 
 
 def _tick(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:g}"
+    is_whole = abs(value) >= 10 or value == int(value)
+    return formats.separated(f"{value:,.0f}" if is_whole else f"{value:g}")

@@ -7,15 +7,18 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from crm_lab.formats import currency_name
+from crm_lab.language import message, say, word
+from crm_lab.plots.axes import localise_axes
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 from crm_lab.uplift import BestCut, CurveBands, EffectCalibration, Estimate, SortedEffects
 
 SIZE = (7.2, 4.0)
-_DEPTH = "customers contacted, highest scores first"
+_DEPTH = message("customers contacted, highest scores first")
 _UNITS = {
-    "uplift": "effect per contacted customer ({metric})",
-    "gain": "incremental {metric} per customer of the list",
-    "qini": "incremental {metric} per treated customer",
+    "uplift": message("effect per contacted customer ({metric})"),
+    "gain": message("incremental {metric} per customer of the list"),
+    "qini": message("incremental {metric} per treated customer"),
 }
 
 
@@ -32,20 +35,25 @@ def plot_curve_bands(result: CurveBands, *, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     depth, colour = result.depth, TREATED[0]
     ax.fill_between(
-        depth, result.low_all, result.high_all, color=colour, alpha=0.15, label="all depths at once"
+        depth,
+        result.low_all,
+        result.high_all,
+        color=colour,
+        alpha=0.15,
+        label=say("all depths at once"),
     )
     ax.fill_between(
-        depth, result.low, result.high, color=colour, alpha=0.25, label="one depth alone"
+        depth, result.low, result.high, color=colour, alpha=0.25, label=say("one depth alone")
     )
-    ax.plot(depth, result.estimate, color=colour, linewidth=2, label="this score")
-    ax.plot(depth, result.random, color=CONTROL, linewidth=2, label="random order")
+    ax.plot(depth, result.estimate, color=colour, linewidth=2, label=say("this score"))
+    ax.plot(depth, result.random, color=CONTROL, linewidth=2, label=say("random order"))
     ax.axhline(0, color=ZERO, linewidth=0.8)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlim(0, 1)
-    ax.set_xlabel(_DEPTH)
-    ax.set_ylabel(_UNITS[result.kind].format(metric=result.metric))
-    ax.set_title("Does contacting the highest scores first bring more?", loc="left")
-    return _with_legend(ax)
+    ax.set_xlabel(say(_DEPTH))
+    ax.set_ylabel(say(_UNITS[result.kind], metric=word(result.metric)))
+    ax.set_title(say("Does contacting the highest scores first bring more?"), loc="left")
+    return localise_axes(_with_legend(ax), x="percent", y="number")
 
 
 def plot_sorted_effects(result: SortedEffects, *, ax: Axes | None = None) -> Axes:
@@ -61,14 +69,14 @@ def plot_sorted_effects(result: SortedEffects, *, ax: Axes | None = None) -> Axe
     ax = _axes(ax)
     places = np.arange(1, len(result.effects) + 1)
     if result.average.is_known:
-        ax.axhline(result.average.estimate, color=CONTROL, linewidth=2, label="everyone")
+        ax.axhline(result.average.estimate, color=CONTROL, linewidth=2, label=word("everyone"))
     ax.axhline(0, color=ZERO, linewidth=0.8)
     _intervals(ax, places.astype(float), result.effects)
     ax.set_xticks(places)
-    ax.set_xlabel("group of the score, highest first")
-    ax.set_ylabel(f"average effect ({result.metric})")
-    ax.set_title("Do effects differ along the score?", loc="left")
-    return _with_legend(ax)
+    ax.set_xlabel(say("group of the score, highest first"))
+    ax.set_ylabel(say("average effect ({metric})", metric=word(result.metric)))
+    ax.set_title(say("Do effects differ along the score?"), loc="left")
+    return localise_axes(_with_legend(ax), y="number")
 
 
 def plot_calibration(result: EffectCalibration, *, ax: Axes | None = None) -> Axes:
@@ -84,13 +92,13 @@ def plot_calibration(result: EffectCalibration, *, ax: Axes | None = None) -> Ax
     ax = _axes(ax)
     predicted = np.array(result.predicted)
     ends = [float(predicted.min()), float(predicted.max())]
-    ax.plot(ends, ends, color=CONTROL, linewidth=2, label="predicted = observed")
+    ax.plot(ends, ends, color=CONTROL, linewidth=2, label=say("predicted = observed"))
     ax.axhline(0, color=ZERO, linewidth=0.8)
     _intervals(ax, predicted, result.observed)
-    ax.set_xlabel(f"predicted effect ({result.metric})")
-    ax.set_ylabel(f"effect in the data ({result.metric})")
-    ax.set_title("Are the predicted effects right?", loc="left")
-    return _with_legend(ax)
+    ax.set_xlabel(say("predicted effect ({metric})", metric=word(result.metric)))
+    ax.set_ylabel(say("effect in the data ({metric})", metric=word(result.metric)))
+    ax.set_title(say("Are the predicted effects right?"), loc="left")
+    return localise_axes(_with_legend(ax), x="number", y="number")
 
 
 def plot_profit_by_cut(result: BestCut, *, ax: Axes | None = None) -> Axes:
@@ -105,8 +113,8 @@ def plot_profit_by_cut(result: BestCut, *, ax: Axes | None = None) -> Axes:
     """
     ax = _axes(ax)
     cuts, found = result.cuts, result.honest.profit
-    ax.axhline(0, color=CONTROL, linewidth=2, label="contact no one")
-    ax.plot(cuts["share"], cuts["profit"], color=TREATED[0], label="every cut, not corrected")
+    ax.axhline(0, color=CONTROL, linewidth=2, label=say("contact no one"))
+    ax.plot(cuts["share"], cuts["profit"], color=TREATED[0], label=say("every cut, not corrected"))
     if found.is_known:
         ax.errorbar(
             [result.share],
@@ -115,16 +123,17 @@ def plot_profit_by_cut(result: BestCut, *, ax: Axes | None = None) -> Axes:
             fmt="o",
             color=TREATED[1],
             capsize=4,
-            label="the chosen cut, corrected",
+            label=say("the chosen cut, corrected"),
         )
     if result.largest_share < 1.0:
-        ax.axvline(result.largest_share, color=ZERO, linestyle=":", label="budget")
+        ax.axvline(result.largest_share, color=ZERO, linestyle=":", label=say("budget"))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(_DEPTH)
+    ax.set_xlabel(say(_DEPTH))
     currency = result.honest.currency
-    ax.set_ylabel(f"profit ({currency})" if currency else "profit")
-    ax.set_title("How far down the list does it pay to go?", loc="left")
-    return _with_legend(ax)
+    profit = say("profit")
+    ax.set_ylabel(f"{profit} ({currency_name(currency)})" if currency else profit)
+    ax.set_title(say("How far down the list does it pay to go?"), loc="left")
+    return localise_axes(_with_legend(ax), x="percent", y="number")
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -154,5 +163,5 @@ def _intervals(ax: Axes, places: np.ndarray, found: tuple[Estimate, ...]) -> Non
         fmt="o",
         color=TREATED[0],
         capsize=4,
-        label="in the data",
+        label=say("in the data"),
     )

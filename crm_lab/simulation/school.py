@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.simulation.school_histories import (
     ANSWERS,
     CHANNELS,
@@ -160,7 +161,10 @@ def make_school(
     (200, ['lost', 'open', 'won'])
     """
     if n_customers < 1 or days < 1:
-        raise DesignError(f"{n_customers} people over {days} days", expected="at least one of each")
+        raise DesignError(
+            say("{n_customers} people over {days} days", n_customers=n_customers, days=days),
+            expected=say("at least one of each"),
+        )
     ids = np.array([f"s{number:06d}" for number in range(1, n_customers + 1)], dtype=object)
     came = np.sort(rng.random(n_customers)) * days
     forms = pick(list(FORMS), [item[2] for item in FORMS.values()], n_customers, rng)
@@ -298,7 +302,9 @@ def with_campaign(
     written = {name: arm for name, arm in arms.items() if arm != control}
     unknown = sorted(set(written.values()) - (set(effects) & set(channels)))
     if unknown:
-        raise DesignError(f"arms without an effect or a channel: {', '.join(unknown)}")
+        raise DesignError(
+            say("arms without an effect or a channel: {unknown}", unknown=", ".join(unknown))
+        )
     wins = school.wins_in(starts_at, ends_at)
     length = (ends_at - starts_at) / timedelta(days=1)
     everyone = np.array(sorted(arms), dtype=object)

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 
 RATE_SHAPE = 1.2
 """Shape of the gamma distribution of purchase rates: below 1.5 most customers are occasional."""
@@ -226,15 +227,22 @@ def make_shop(
     """
     if n_customers < 1 or days < 1 or not 0 <= joining_days <= days:
         raise DesignError(
-            f"{n_customers} customers over {days} days, joining within {joining_days}",
-            expected="at least one of each, and joining within the history",
+            say(
+                "{n_customers} customers over {days} days, joining within {joining_days}",
+                n_customers=n_customers,
+                days=days,
+                joining_days=joining_days,
+            ),
+            expected=say("at least one of each, and joining within the history"),
         )
     if lift is not None and lift_from is None:
-        raise DesignError("a lift without a beginning", remedy="give lift_from")
+        raise DesignError(say("a lift without a beginning"), remedy=say("give lift_from"))
     ids = np.array([f"{id_prefix}{number:06d}" for number in range(1, n_customers + 1)])
     lifts = np.array([lift(str(name)) if lift else 0.0 for name in ids], dtype=np.float64)
     if (lifts < -1).any():
-        raise DesignError(f"a lift of {lifts.min()}", expected="at least -1 (nobody buys)")
+        raise DesignError(
+            say("a lift of {min}", min=lifts.min()), expected=say("at least -1 (nobody buys)")
+        )
     calendar = _Calendar(
         starts_at=starts_at,
         days=days,

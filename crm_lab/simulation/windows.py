@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 
 
 def past_window(
@@ -46,9 +47,15 @@ def past_window(
     """
     if customers < 2 or not 0 < conversion < 1 or not 0 <= correlation < 1 or sigma < 0:
         raise DesignError(
-            f"{customers} customers, conversion {conversion}, correlation {correlation},"
-            f" sigma {sigma}",
-            expected="at least 2 customers, shares between 0 and 1, a spread of 0 or more",
+            say(
+                "{customers} customers, conversion {conversion}, correlation {correlation}, "
+                "sigma {sigma}",
+                customers=customers,
+                conversion=conversion,
+                correlation=correlation,
+                sigma=sigma,
+            ),
+            expected=say("at least 2 customers, shares between 0 and 1, a spread of 0 or more"),
         )
     if correlation > 0:
         strength = (1 - correlation) / correlation

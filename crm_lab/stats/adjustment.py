@@ -21,14 +21,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values
+from crm_lab.language import message, say
+from crm_lab.stats.arguments import FloatArray, as_given, as_values
 from crm_lab.stats.moments import PairMoments
 
 Convention = Literal["within", "total"]
 
 _WORDS: dict[Convention, str] = {
-    "within": "CUPED, theta pooled within arms (equals ANCOVA)",
-    "total": "CUPED, theta over the whole sample",
+    "within": message("CUPED, theta pooled within arms (equals ANCOVA)"),
+    "total": message("CUPED, theta over the whole sample"),
 }
 _RANK_TOLERANCE = 1e-10
 
@@ -109,10 +110,16 @@ def cuped(
     x_t = _as_covariates(x_treatment, y_t.size, "x_treatment")
     x_c = _as_covariates(x_control, y_c.size, "x_control")
     if convention not in _WORDS:
-        raise DesignError(f"convention is {convention!r}", expected="'within' or 'total'")
+        raise DesignError(
+            as_given("convention", repr(convention)), expected=say("'within' or 'total'")
+        )
     if x_t.shape[1] != x_c.shape[1]:
         raise DesignError(
-            f"{x_t.shape[1]} covariates in the treatment but {x_c.shape[1]} in the control"
+            say(
+                "{treatment} covariates in the treatment but {control} in the control",
+                treatment=x_t.shape[1],
+                control=x_c.shape[1],
+            )
         )
     reason = _reason(y_t, x_t, y_c, x_c)
     if reason:
@@ -121,7 +128,7 @@ def cuped(
             control=y_c.copy(),
             theta=(math.nan,) * x_t.shape[1],
             convention=convention,
-            method=_WORDS[convention],
+            method=say(_WORDS[convention]),
             variance_reduction=math.nan,
             reason=reason,
         )
@@ -141,7 +148,7 @@ def cuped(
         control=y_c - (x_c - mean_x) @ theta,
         theta=tuple(float(value) for value in theta),
         convention=convention,
-        method=_WORDS[convention],
+        method=say(_WORDS[convention]),
         variance_reduction=1.0 - float(np.square(left).sum()) / before if before > 0 else 0.0,
     )
 
@@ -184,7 +191,9 @@ def cuped_theta(
         merged = treatment.merge(control)
         product, square = merged.m_xy, merged.m2_x
     else:
-        raise DesignError(f"convention is {convention!r}", expected="'within' or 'total'")
+        raise DesignError(
+            as_given("convention", repr(convention)), expected=say("'within' or 'total'")
+        )
     return product / square if square != 0 else 0.0
 
 
@@ -220,25 +229,28 @@ def _as_covariates(x: ArrayLike, n: int, name: str) -> FloatArray:
     try:
         array = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DesignError(f"{name} holds something that is not a number: {error}") from error
+        raise DesignError(
+            say("{name} holds something that is not a number: {error}", name=name, error=error)
+        ) from error
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[0] != n:
         raise DesignError(
-            f"{name} has shape {np.shape(x)}", expected=f"({n},) or ({n}, number of covariates)"
+            say("{name} has shape {x}", name=name, x=np.shape(x)),
+            expected=say("({n},) or ({n}, number of covariates)", n=n),
         )
     return array
 
 
 def _reason(y_t: FloatArray, x_t: FloatArray, y_c: FloatArray, x_c: FloatArray) -> str:
     if y_t.size == 0 or y_c.size == 0:
-        return "an arm is empty"
+        return say("an arm is empty")
     if not (np.all(np.isfinite(y_t)) and np.all(np.isfinite(y_c))):
-        return "an outcome is missing or infinite"
+        return say("an outcome is missing or infinite")
     if not (np.all(np.isfinite(x_t)) and np.all(np.isfinite(x_c))):
-        return "a covariate is missing or infinite"
+        return say("a covariate is missing or infinite")
     if y_t.size + y_c.size - 2 <= x_t.shape[1]:
-        return "there are not more units than covariates"
+        return say("there are not more units than covariates")
     return ""
 
 

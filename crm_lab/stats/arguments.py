@@ -9,9 +9,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 
 FloatArray = NDArray[np.float64]
 """A numpy array of 64-bit floating point numbers."""
+
+
+def as_given(name: str, value: object) -> str:
+    """Say what was passed for an argument.
+
+    Examples
+    --------
+    >>> as_given("alpha", 2)
+    'alpha is 2'
+    """
+    return say("{name} is {value}", name=name, value=value)
 
 
 def check_share(value: float, name: str) -> float:
@@ -29,7 +41,8 @@ def check_share(value: float, name: str) -> float:
     """
     if not 0.0 < value < 1.0:
         raise DesignError(
-            f"{name} is {value}", expected=f"a number strictly between 0 and 1 for {name}"
+            as_given(name, value),
+            expected=say("a number strictly between 0 and 1 for {name}", name=name),
         )
     return float(value)
 
@@ -48,7 +61,10 @@ def check_positive(value: float, name: str) -> float:
     12.0
     """
     if not (math.isfinite(value) and value > 0.0):
-        raise DesignError(f"{name} is {value}", expected=f"a finite number above 0 for {name}")
+        raise DesignError(
+            as_given(name, value),
+            expected=say("a finite number above 0 for {name}", name=name),
+        )
     return float(value)
 
 
@@ -69,11 +85,17 @@ def check_count(value: SupportsIndex, name: str, *, minimum: int = 0) -> int:
         count = value.__index__()
     except AttributeError:
         raise DesignError(
-            f"{name} is {value!r}", expected=f"a whole number of at least {minimum} for {name}"
+            as_given(name, repr(value)),
+            expected=say(
+                "a whole number of at least {minimum} for {name}", minimum=minimum, name=name
+            ),
         ) from None
     if count < minimum:
         raise DesignError(
-            f"{name} is {count}", expected=f"a whole number of at least {minimum} for {name}"
+            as_given(name, count),
+            expected=say(
+                "a whole number of at least {minimum} for {name}", minimum=minimum, name=name
+            ),
         )
     return count
 
@@ -94,9 +116,12 @@ def as_values(values: ArrayLike, name: str) -> FloatArray:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DesignError(f"{name} holds something that is not a number: {error}") from error
+        raise DesignError(
+            say("{name} holds something that is not a number: {error}", name=name, error=error)
+        ) from error
     if array.ndim != 1:
         raise DesignError(
-            f"{name} has {array.ndim} dimensions", expected="one value per unit, in one dimension"
+            say("{name} has {array} dimensions", name=name, array=array.ndim),
+            expected=say("one value per unit, in one dimension"),
         )
     return array

@@ -24,6 +24,7 @@ from scipy import optimize, special
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import (
     FloatArray,
     as_values,
@@ -42,15 +43,23 @@ UNIFORM = (1.0, 1.0)
 WEAK_LIFT_SD = 1.0
 """Standard deviation of the default prior of a relative lift: two thirds within -100 to +100 %."""
 
-_BETA = "beta-binomial, by quadrature"
-_NORMAL = "normal approximation of both means, flat prior of the control, by quadrature"
-_BETA_PRIOR = "prior of each share: Beta({a:g}, {b:g})"
-_UNIFORM_PRIOR = "prior: every share from 0 to 100 % is equally probable, in each arm by itself"
-_LIFT_PRIOR = "prior of the relative lift: normal about 0 with a standard deviation of {sd}"
-_NOT_FINITE = "arm {arm} holds a value that is missing or infinite"
-_NOT_ABOVE = "the mean of arm {arm} is not clearly above zero, so that it has no relative lift"
-_CONSTANT = "the values do not vary within arm {arm}"
-_UNEVEN = "the values of arm {arm} are too uneven for its size; trust the permutation test instead"
+_BETA = message("beta-binomial, by quadrature")
+_NORMAL = message("normal approximation of both means, flat prior of the control, by quadrature")
+_BETA_PRIOR = message("prior of each share: Beta({a}, {b})")
+_UNIFORM_PRIOR = message(
+    "prior: every share from 0 to 100 % is equally probable, in each arm by itself"
+)
+_LIFT_PRIOR = message(
+    "prior of the relative lift: normal about 0 with a standard deviation of {sd}"
+)
+_NOT_FINITE = message("arm {arm} holds a value that is missing or infinite")
+_NOT_ABOVE = message(
+    "the mean of arm {arm} is not clearly above zero, so that it has no relative lift"
+)
+_CONSTANT = message("the values do not vary within arm {arm}")
+_UNEVEN = message(
+    "the values of arm {arm} are too uneven for its size; trust the permutation test instead"
+)
 
 _NODES, _REACH = 801, 9.5
 _LIFT_NODES, _LIFT_REACH = 4_001, 10.0
@@ -121,17 +130,26 @@ def read_proportions(
     x_t, n_t, x_c, n_c = counts
     for x, n, name in ((x_t, n_t, "treatment"), (x_c, n_c, "control")):
         if x > n:
-            raise DesignError(f"x_{name} is {x} but n_{name} is {n}", expected="x at most n")
+            raise DesignError(
+                say("x_{name} is {x} but n_{name} is {n}", name=name, x=x, n=n),
+                expected=say("x at most n"),
+            )
     check_share(alpha, "alpha")
-    a, b = (check_positive(value, "a parameter of the prior") for value in prior)
-    words = _UNIFORM_PRIOR if (a, b) == UNIFORM else _BETA_PRIOR.format(a=a, b=b)
+    a, b = (check_positive(value, say("a parameter of the prior")) for value in prior)
+    words = (
+        say(_UNIFORM_PRIOR)
+        if (a, b) == UNIFORM
+        else say(
+            _BETA_PRIOR, a=formats.significant(a, figures=6), b=formats.significant(b, figures=6)
+        )
+    )
     labels = ReadingLabels(
         metric=metric,
         arms=arms,
         scale="share",
         prior=words,
         alpha=alpha,
-        method=_BETA,
+        method=say(_BETA),
         n=(n_t, n_c),
     )
     reason = size_reason(n_t, n_c, arms=arms) if 0 in (n_t, n_c) else ""
@@ -232,9 +250,9 @@ def read_means(
         metric=metric,
         arms=arms,
         scale="number",
-        prior=_LIFT_PRIOR.format(sd=shown),
+        prior=say(_LIFT_PRIOR, sd=shown),
         alpha=alpha,
-        method=_NORMAL,
+        method=say(_NORMAL),
         n=(first.n, second.n),
     )
     reason = _means_reason(first, second, arms)
@@ -331,11 +349,11 @@ def _means_reason(treatment: Moments, control: Moments, arms: tuple[str, str]) -
         return reason
     for arm, moments in zip(arms, (treatment, control), strict=True):
         if math.isnan(moments.mean):
-            return _NOT_FINITE.format(arm=arm)
+            return say(_NOT_FINITE, arm=word(arm))
         if not moments.m2 > 0:
-            return _CONSTANT.format(arm=arm)
+            return say(_CONSTANT, arm=word(arm))
     if control.mean <= _CLEAR * math.sqrt(control.variance / control.n):
-        return _NOT_ABOVE.format(arm=arms[1])
+        return say(_NOT_ABOVE, arm=word(arms[1]))
     return ""
 
 
@@ -348,5 +366,5 @@ def _caution(treatment: Moments, control: Moments, arms: tuple[str, str]) -> str
     for arm, moments in zip(arms, (treatment, control), strict=True):
         shift = _SKEWNESS_FACTOR * abs(moments.skewness) / math.sqrt(moments.n)
         if shift > _SKEWNESS_LIMIT:
-            return _UNEVEN.format(arm=arm)
+            return say(_UNEVEN, arm=word(arm))
     return ""

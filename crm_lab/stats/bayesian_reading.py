@@ -10,6 +10,7 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say, word
 from crm_lab.stats.effects import Scale
 
 
@@ -67,24 +68,41 @@ class BayesianReading(Result):
     n_control: int
     caution: str = ""
     reason: str = ""
-    title: ClassVar[str] = "Bayesian reading"
+    title: ClassVar[str] = message("Bayesian reading")
 
     def sentence(self) -> str:
         """Say the probability, the lift, what each choice may cost, and the prior."""
         if self.reason:
-            return f"{self.metric}: cannot conclude, because {self.reason}."
+            return say(
+                "{metric}: cannot conclude, because {reason}.",
+                metric=word(self.metric),
+                reason=self.reason,
+            )
         level = formats.percent(1.0 - self.alpha, decimals=0)
         lift = formats.percent_interval(self.lift, self.lift_low, self.lift_high)
         parts = [
-            f"{self.metric}: {self.variant} is better than {self.control} with a probability of "
-            f"{_probability(self.probability_better)}.",
-            f"The relative lift is {lift} with a probability of {level}.",
-            f"Choosing {self.variant} may cost {self._loss(self.loss_choosing_variant)} per unit "
-            f"on average, choosing {self.control} {self._loss(self.loss_choosing_control)}.",
-            f"This rests on a {self.prior}.",
+            say(
+                "{metric}: {variant} is better than {control} with a probability of {probability}.",
+                metric=word(self.metric),
+                variant=word(self.variant),
+                control=word(self.control),
+                probability=_probability(self.probability_better),
+            ),
+            say(
+                "The relative lift is {lift} with a probability of {level}.", lift=lift, level=level
+            ),
+            say(
+                "Choosing {variant} may cost {loss_variant} per unit on average, choosing"
+                " {control} {loss_control}.",
+                variant=word(self.variant),
+                loss_variant=self._loss(self.loss_choosing_variant),
+                control=word(self.control),
+                loss_control=self._loss(self.loss_choosing_control),
+            ),
+            say("This rests on a {prior}.", prior=self.prior),
         ]
         if self.caution:
-            parts.append(f"Too sure of itself: {self.caution}.")
+            parts.append(say("Too sure of itself: {caution}.", caution=self.caution))
         return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -117,7 +135,7 @@ class BayesianReading(Result):
 
     def _loss(self, value: float) -> str:
         if self.scale == "share":
-            return f"{formats.number(100 * value, decimals=3)} percentage points"
+            return say("{points} percentage points", points=formats.number(100 * value, decimals=3))
         return formats.number(value, decimals=3)
 
 
@@ -182,7 +200,7 @@ class ReadingLabels:
 def _probability(value: float) -> str:
     """Write a probability; never 0 or 100 %."""
     if value > 0.999:
-        return "more than 99.9 %"
+        return say("more than {share}", share=formats.percent(0.999))
     if value < 0.001:
-        return "less than 0.1 %"
+        return say("less than {share}", share=formats.percent(0.001))
     return formats.percent(value, decimals=1)

@@ -22,8 +22,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crm_lab import formats
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
+from crm_lab.language import message, say, word
+from crm_lab.stats.arguments import FloatArray, as_given, as_values, check_count, check_share
 from crm_lab.stats.design_factors import cluster_sizes
 from crm_lab.stats.effects import Comparison
 from crm_lab.stats.permutation import permutation_test, random_subsets
@@ -39,20 +41,20 @@ from crm_lab.stats.studentised import (
 ClusterMethod = Literal["permutation", "cr1", "cr2"]
 
 _WORDS: dict[ClusterMethod, str] = {
-    "permutation": "studentised permutation of whole clusters",
-    "cr1": "cluster-robust t (CR1)",
-    "cr2": "cluster-robust t (CR2, Bell-McCaffrey degrees of freedom)",
+    "permutation": message("studentised permutation of whole clusters"),
+    "cr1": message("cluster-robust t (CR1)"),
+    "cr2": message("cluster-robust t (CR2, Bell-McCaffrey degrees of freedom)"),
 }
-_EVERY_SPLIT = "every one of {splits:,} splits"
-_SOME_SPLITS = "{splits:,} splits"
-_COUNTS = "{treatment:,} against {control:,} clusters"
-_EMPTY = "arm {arm} is empty"
-_ONE_CLUSTER = "arm {arm} has one cluster"
-_NOT_FINITE = "arm {arm} holds a value that is missing or infinite"
-_ALL_EQUAL = "every cluster has the same mean"
-_NO_VARIATION = "the clusters do not vary within either arm"
-_TOO_FEW = "there are too few clusters for this alpha"
-_STRADDLES = "there are clusters in both arms"
+_EVERY_SPLIT = message("every one of {splits} splits")
+_SOME_SPLITS = message("{splits} splits")
+_COUNTS = message("{treatment} against {control} clusters")
+_EMPTY = message("arm {arm} is empty")
+_ONE_CLUSTER = message("arm {arm} has one cluster")
+_NOT_FINITE = message("arm {arm} holds a value that is missing or infinite")
+_ALL_EQUAL = message("every cluster has the same mean")
+_NO_VARIATION = message("the clusters do not vary within either arm")
+_TOO_FEW = message("there are too few clusters for this alpha")
+_STRADDLES = message("there are clusters in both arms")
 
 _ARMS = ("treatment", "control")
 _FREQUENT_COUNT, _FREQUENT_SHARE = 50, 0.005
@@ -152,15 +154,25 @@ def compare_clustered_means(
     check_share(alpha, "alpha")
     check_count(permutations, "permutations", minimum=1)
     if method not in _WORDS:
-        raise DesignError(f"method is {method!r}", expected="'permutation', 'cr1' or 'cr2'")
+        raise DesignError(
+            as_given("method", repr(method)), expected=say("'permutation', 'cr1' or 'cr2'")
+        )
     treatment, control, straddling = _summed(y_t, cluster_t, y_c, cluster_c)
     if straddling and method != "cr1":
         raise DesignError(
-            f"{straddling:,} clusters are in both arms",
-            expected="whole clusters in one arm",
-            remedy="take what was drawn as the cluster, or use method 'cr1'",
+            say("{straddling} clusters are in both arms", straddling=formats.number(straddling)),
+            expected=say("whole clusters in one arm"),
+            remedy=say("take what was drawn as the cluster, or use method 'cr1'"),
         )
-    words = _WORDS[method] + "; " + _COUNTS.format(treatment=treatment.count, control=control.count)
+    words = (
+        say(_WORDS[method])
+        + "; "
+        + say(
+            _COUNTS,
+            treatment=formats.number(treatment.count),
+            control=formats.number(control.count),
+        )
+    )
     labels = Labels(alpha=alpha, method=words, metric=metric, arms=arms)
     reason = _reason(treatment, control, arms)
     if reason:
@@ -238,7 +250,12 @@ def _summed(
     for array, label, name in zip(values, labels, ("treatment", "control"), strict=True):
         if label.shape != array.shape:
             raise DesignError(
-                f"{array.size} values but {label.size} labels of clusters in the {name}"
+                say(
+                    "{array} values but {label} labels of clusters in the {name}",
+                    array=array.size,
+                    label=label.size,
+                    name=name,
+                )
             )
     # Two arms of different types of label (an empty one, say) must not become text by accident.
     both = np.concatenate([label.astype(object) for label in labels]) if _mixed(labels) else None
@@ -270,13 +287,13 @@ def _arm(values: FloatArray, codes: NDArray[np.int64], groups: int) -> _Arm:
 def _reason(treatment: _Arm, control: _Arm, arms: tuple[str, str]) -> str:
     for arm, name in zip((treatment, control), arms, strict=True):
         if arm.count == 0:
-            return _EMPTY.format(arm=name)
+            return say(_EMPTY, arm=word(name))
         if arm.count == 1:
-            return _ONE_CLUSTER.format(arm=name)
+            return say(_ONE_CLUSTER, arm=word(name))
         if not np.all(np.isfinite(arm.sums)):
-            return _NOT_FINITE.format(arm=name)
+            return say(_NOT_FINITE, arm=word(name))
     if not (treatment.varies or control.varies):
-        return _ALL_EQUAL if treatment.mean == control.mean else _NO_VARIATION
+        return say(_ALL_EQUAL) if treatment.mean == control.mean else say(_NO_VARIATION)
     return ""
 
 
@@ -294,7 +311,7 @@ def _cr1(treatment: _Arm, control: _Arm, labels: Labels, *, nonnegative: bool) -
     rows = treatment.rows + control.rows
     clusters = treatment.count + control.count - shared.size
     if clusters < 2 or rows <= 2:
-        return no_comparison(treatment.estimate(), control.estimate(), labels, reason=_TOO_FEW)
+        return no_comparison(treatment.estimate(), control.estimate(), labels, reason=say(_TOO_FEW))
     factor = clusters / (clusters - 1) * (rows - 1) / (rows - 2)
     first, second = (
         ArmEstimate(
@@ -308,7 +325,7 @@ def _cr1(treatment: _Arm, control: _Arm, labels: Labels, *, nonnegative: bool) -
     covariance = factor * float(products.sum()) / (treatment.rows * control.rows)
     squared = first.squared_error + second.squared_error - 2.0 * covariance
     if squared <= 0:
-        return no_comparison(first, second, labels, reason=_NO_VARIATION)
+        return no_comparison(first, second, labels, reason=say(_NO_VARIATION))
     t = (first.value - second.value) / math.sqrt(squared)
     return comparison(
         first,
@@ -317,7 +334,7 @@ def _cr1(treatment: _Arm, control: _Arm, labels: Labels, *, nonnegative: bool) -
         labels,
         nonnegative=nonnegative,
         covariance=covariance,
-        no_relative=_STRADDLES if shared.size else "",
+        no_relative=say(_STRADDLES) if shared.size else "",
     )
 
 
@@ -347,10 +364,10 @@ def _null(
     if splits <= permutations:
         own = np.arange(drawn.count) + (0 if sign > 0 else treatment.count)
         found = _listed_sums(values, sizes, drawn.count, own)
-        words = _EVERY_SPLIT.format(splits=splits)
+        words = say(_EVERY_SPLIT, splits=formats.number(splits))
     else:
         found = _drawn_sums(values, sizes, drawn.count, permutations, rng)
-        words = _SOME_SPLITS.format(splits=permutations)
+        words = say(_SOME_SPLITS, splits=formats.number(permutations))
     totals = np.array([column.sum() for column in _columns(values, sizes)])
     return sign * _split_t(found, totals, drawn.count, sums.size - drawn.count), words
 

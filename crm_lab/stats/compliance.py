@@ -26,7 +26,8 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
+from crm_lab.language import message, say, word
+from crm_lab.stats.arguments import FloatArray, as_given, as_values, check_count, check_share
 from crm_lab.stats.effects import Comparison
 from crm_lab.stats.means import compare_means
 from crm_lab.stats.moments import PairMoments
@@ -43,21 +44,25 @@ ComplianceMethod = Literal["permutation", "t"]
 SetShape = Literal["interval", "two rays", "everything", "nothing"]
 
 _WORDS: dict[ComplianceMethod, str] = {
-    "permutation": "ratio of differences; Anderson-Rubin set with the quantiles of the "
-    "studentised permutation of the outcome",
-    "t": "ratio of differences; Anderson-Rubin set with Welch's t",
+    "permutation": message(
+        "ratio of differences; Anderson-Rubin set with the quantiles of the studentised"
+        " permutation of the outcome"
+    ),
+    "t": message("ratio of differences; Anderson-Rubin set with Welch's t"),
 }
 _ASSUMPTIONS = (
-    "the assignment was random",
-    "the assignment changes an outcome only through what was delivered",
-    "nobody is reached just because of being held out",
+    message("the assignment was random"),
+    message("the assignment changes an outcome only through what was delivered"),
+    message("nobody is reached just because of being held out"),
 )
-_NOBODY = "nobody of arm {arm} was reached"
-_SAME = "the same share was reached in both arms"
-_FEWER = "fewer were reached in arm {treatment} than in arm {control}"
-_UNBOUNDED = "the arms do not differ enough in what was delivered: the data exclude no large effect"
-_LENGTHS = "{values} values but {reached} marks of who was reached in the {arm}"
-_MARKS = "a mark of who was reached is neither 0 nor 1"
+_NOBODY = message("nobody of arm {arm} was reached")
+_SAME = message("the same share was reached in both arms")
+_FEWER = message("fewer were reached in arm {treatment} than in arm {control}")
+_UNBOUNDED = message(
+    "the arms do not differ enough in what was delivered: the data exclude no large effect"
+)
+_LENGTHS = message("{values} values but {reached} marks of who was reached in the {arm}")
+_MARKS = message("a mark of who was reached is neither 0 nor 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -107,7 +112,7 @@ class ComplierEffect(Result):
     alpha: float
     method: str
     reason: str = ""
-    title: ClassVar[str] = "Effect on those who were reached"
+    title: ClassVar[str] = message("Effect on those who were reached")
 
     @property
     def is_known(self) -> bool:
@@ -122,17 +127,32 @@ class ComplierEffect(Result):
     def sentence(self) -> str:
         """Say the effect with its set, the shares reached, and what it rests on."""
         if not self.is_known:
-            return f"{self.metric}: cannot conclude, because {self.reason}."
-        reached = (
-            f"{formats.percent(self.reached_treatment)} of the treated and "
-            f"{formats.percent(self.reached_control)} of the controls were reached."
-        )
+            return say(
+                "{metric}: cannot conclude, because {reason}.",
+                metric=word(self.metric),
+                reason=self.reason,
+            )
         places = min(formats.decimals_for(self.low, self.high), 4)
         shown = formats.number(self.estimate, decimals=places, signed=True)
-        found = f"{self.metric}: {shown} per unit reached ({self._set(places)})."
+        parts = [
+            say(
+                "{metric}: {effect} per unit reached ({interval}).",
+                metric=word(self.metric),
+                effect=shown,
+                interval=self._set(places),
+            )
+        ]
         if self.reason:
-            found += f" Cannot conclude on its size, because {self.reason}."
-        return f"{found} {reached} It holds if {'; '.join(self.assumptions)}."
+            parts.append(say("Cannot conclude on its size, because {reason}.", reason=self.reason))
+        parts += [
+            say(
+                "{treated} of the treated and {controls} of the controls were reached.",
+                treated=formats.percent(self.reached_treatment),
+                controls=formats.percent(self.reached_control),
+            ),
+            say("It holds if {assumptions}.", assumptions="; ".join(self.assumptions)),
+        ]
+        return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the effect as assigned and the effect on those reached, a row each."""
@@ -163,13 +183,13 @@ class ComplierEffect(Result):
 
     def _set(self, places: int) -> str:
         if self.shape == "everything":
-            return "any size is possible"
+            return say("any size is possible")
         if self.shape == "two rays":
             low, high = (
                 formats.number(end, decimals=min(formats.decimals_for(*self._gap()), 4))
                 for end in self._gap()
             )
-            return f"anything up to {low} or from {high} on"
+            return say("anything up to {low} or from {high} on", low=low, high=high)
         return formats.interval(self.low, self.high, decimals=places)
 
     def _gap(self) -> tuple[float, float]:
@@ -248,7 +268,7 @@ def complier_effect(
     check_share(alpha, "alpha")
     check_count(permutations, "permutations", minimum=1)
     if method not in _WORDS:
-        raise DesignError(f"method is {method!r}", expected="'permutation' or 't'")
+        raise DesignError(as_given("method", repr(method)), expected=say("'permutation' or 't'"))
     outcome_t, outcome_c = as_values(y_t, "y_t"), as_values(y_c, "y_c")
     marks_t = _marks(reached_t, outcome_t.size, "treatment")
     marks_c = (
@@ -265,11 +285,11 @@ def complier_effect(
     reason = assigned.absolute.reason if not assigned.absolute.is_known else ""
     if not reason and not first_stage > 0:
         if treatment.mean_x == 0:
-            reason = _NOBODY.format(arm=arms[0])
+            reason = say(_NOBODY, arm=word(arms[0]))
         elif first_stage == 0:
-            reason = _SAME
+            reason = say(_SAME)
         else:
-            reason = _FEWER.format(treatment=arms[0], control=arms[1])
+            reason = say(_FEWER, treatment=word(arms[0]), control=word(arms[1]))
     gap = (math.nan, math.nan)
     low = high = estimate = math.nan
     shape: SetShape = "nothing"
@@ -281,7 +301,8 @@ def complier_effect(
             low = 0.0 if assigned.absolute.low == 0 else low
             high = 0.0 if assigned.absolute.high == 0 else high
         if not (math.isfinite(low) and math.isfinite(high)):
-            reason = assigned.absolute.reason or _UNBOUNDED
+            reason = assigned.absolute.reason or say(_UNBOUNDED)
+    assumed = _ASSUMPTIONS if marks_c.any() else _ASSUMPTIONS[:2]
     return ComplierEffect(
         metric=metric,
         estimate=estimate,
@@ -294,9 +315,9 @@ def complier_effect(
         reached_treatment=treatment.mean_x,
         reached_control=control.mean_x,
         intention_to_treat=assigned,
-        assumptions=_ASSUMPTIONS if marks_c.any() else _ASSUMPTIONS[:2],
+        assumptions=tuple(say(text) for text in assumed),
         alpha=alpha,
-        method=_WORDS[method],
+        method=say(_WORDS[method]),
         reason=reason,
     )
 
@@ -404,9 +425,11 @@ def _roots(a: float, b: float, c: float) -> set[float]:
 
 
 def _marks(reached: ArrayLike, size: int, arm: str) -> FloatArray:
-    marks = as_values(reached, f"marks of who was reached in the {arm}")
+    marks = as_values(reached, say("marks of who was reached in the {arm}", arm=word(arm)))
     if marks.size != size:
-        raise DesignError(_LENGTHS.format(values=size, reached=marks.size, arm=arm))
+        raise DesignError(say(_LENGTHS, values=size, reached=marks.size, arm=word(arm)))
     if not np.all((marks == 0) | (marks == 1)):
-        raise DesignError(_MARKS, expected="1 where the treatment was delivered, 0 elsewhere")
+        raise DesignError(
+            say(_MARKS), expected=say("1 where the treatment was delivered, 0 elsewhere")
+        )
     return marks

@@ -28,6 +28,7 @@ from scipy import optimize, special
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import check_count, check_positive, check_share
 from crm_lab.stats.effects import _places
 from crm_lab.stats.large_means import large_means_reason, normal_of_t, skew_term, t_of_normal
@@ -37,18 +38,20 @@ from crm_lab.stats.moments import Moments
 Side = Literal["both", "more", "less"]
 """Which effects are looked for."""
 
-_METHOD = (
+_METHOD = message(
     "asymptotic confidence sequence (normal mixture) with third-moment correction, tuned to {plan}"
 )
-_UNITS = "{n:,} units"
-_ERROR = "a standard error of {error:g}"
-_CANNOT = "{metric}: cannot conclude, because {reason}."
-_LEVELS = "{metric}: {variant} {mean_t} against {control} {mean_c} at look {count}."
-_DIFFERENCE = " Difference {difference} ({interval}), an interval that allows for every look"
-_SHOWN = "The data show a difference at the {level} level since look {look}; one may stop."
-_OPEN = "Cannot conclude at the {level} level; go on, or stop without a conclusion."
-_WARNING = "Do not stop on this: {reason}."
-_FEWER = "look {look} has fewer units than the one before"
+_UNITS = message("{n} units")
+_ERROR = message("a standard error of {error}")
+_CANNOT = message("{metric}: cannot conclude, because {reason}.")
+_LEVELS = message("{metric}: {variant} {mean_t} against {control} {mean_c} at look {count}.")
+_DIFFERENCE = message(
+    " Difference {difference} ({interval}), an interval that allows for every look"
+)
+_SHOWN = message("The data show a difference at the {level} level since look {look}; one may stop.")
+_OPEN = message("Cannot conclude at the {level} level; go on, or stop without a conclusion.")
+_WARNING = message("Do not stop on this: {reason}.")
+_FEWER = message("look {look} has fewer units than the one before")
 _MAX_Z = 60.0
 
 
@@ -123,7 +126,12 @@ class ConfidenceSequence(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return f"{self.metric}: {self.variant} against {self.control}, look by look"
+        return say(
+            "{metric}: {variant} against {control}, look by look",
+            metric=word(self.metric),
+            variant=word(self.variant),
+            control=word(self.control),
+        )
 
     @property
     def last(self) -> SequenceLook:
@@ -142,22 +150,24 @@ class ConfidenceSequence(Result):
         """Say the latest difference, what it allows to conclude, and where it is not to be used."""
         look = self.last
         if math.isnan(look.estimate):
-            return _CANNOT.format(metric=self.metric, reason=look.reason)
+            return say(_CANNOT, metric=word(self.metric), reason=look.reason)
         places = min(formats.decimals_for(look.low, look.high), 4)
-        text = _LEVELS.format(
-            metric=self.metric,
-            variant=self.variant,
-            control=self.control,
+        text = say(
+            _LEVELS,
+            metric=word(self.metric),
+            variant=word(self.variant),
+            control=word(self.control),
             count=len(self.looks),
             mean_t=formats.number(look.treatment_value, decimals=_places(look.control_value)),
             mean_c=formats.number(look.control_value, decimals=_places(look.control_value)),
         )
-        text += _DIFFERENCE.format(
+        text += say(
+            _DIFFERENCE,
             difference=formats.number(look.estimate, decimals=places, signed=True),
             interval=formats.interval(look.low, look.high, decimals=places),
         )
-        p_value = formats.p_value(look.p_value)
-        if p_value != formats.CANNOT_TELL:
+        if math.isfinite(look.p_value):
+            p_value = formats.p_value(look.p_value)
             text += f", p {p_value}" if p_value.startswith("<") else f", p = {p_value}"
         return f"{text}. {self._conclusion()}"
 
@@ -184,10 +194,10 @@ class ConfidenceSequence(Result):
         level = formats.percent(self.alpha, decimals=0 if self.alpha >= 0.01 else 2)
         shown = self.first_shown
         if shown is not None:
-            return _SHOWN.format(level=level, look=shown)
+            return say(_SHOWN, level=level, look=shown)
         if not self.last.is_reliable:
-            return _WARNING.format(reason=self.last.reason)
-        return _OPEN.format(level=level)
+            return say(_WARNING, reason=self.last.reason)
+        return say(_OPEN, level=level)
 
 
 def confidence_sequence(
@@ -268,24 +278,33 @@ def confidence_sequence(
     """
     check_share(alpha, "alpha")
     if side != "both" and alpha >= 0.5:
-        raise DesignError(f"alpha is {alpha} with one side", expected="a number below 0.5")
+        raise DesignError(
+            say("alpha is {alpha} with one side", alpha=alpha), expected=say("a number below 0.5")
+        )
     if (planned_units is None) == (planned_error is None):
         raise DesignError(
-            "planned_units and planned_error are both given or both left out",
-            expected="one of them",
-            remedy="planned_units where units arrive over time, planned_error where values add up",
+            say("planned_units and planned_error are both given or both left out"),
+            expected=say("one of them"),
+            remedy=say(
+                "planned_units where units arrive over time, planned_error where values add up"
+            ),
         )
     if not looks:
-        raise DesignError("there is no look", expected="at least one")
+        raise DesignError(say("there is no look"), expected=say("at least one"))
     if planned_units is not None:
-        plan = _UNITS.format(n=check_count(planned_units, "planned_units", minimum=2))
+        plan = say(_UNITS, n=formats.number(check_count(planned_units, "planned_units", minimum=2)))
     else:
-        plan = _ERROR.format(error=check_positive(planned_error or 0.0, "planned_error"))
+        plan = say(
+            _ERROR,
+            error=formats.significant(
+                check_positive(planned_error or 0.0, "planned_error"), figures=6
+            ),
+        )
     found: list[SequenceLook] = []
     for number, (treatment, control) in enumerate(looks, start=1):
         units = treatment.n + control.n
         if found and units < found[-1].n_treatment + found[-1].n_control:
-            raise DesignError(_FEWER.format(look=number), expected="looks in their order")
+            raise DesignError(say(_FEWER, look=number), expected=say("looks in their order"))
         pair = _Pair(
             treatment=treatment,
             control=control,
@@ -308,7 +327,7 @@ def confidence_sequence(
         looks=tuple(found),
         alpha=alpha,
         side=side,
-        method=_METHOD.format(plan=plan),
+        method=say(_METHOD, plan=plan),
     )
 
 
@@ -349,7 +368,9 @@ def _tuning(alpha: float, side: Side) -> float:
     """Precision of the mixture, in planned information, that is narrowest at the planned end."""
     level = alpha if side == "both" else 2.0 * alpha
     if level >= 1.0:
-        raise DesignError(f"alpha is {alpha} with one side", expected="a number below 0.5")
+        raise DesignError(
+            say("alpha is {alpha} with one side", alpha=alpha), expected=say("a number below 0.5")
+        )
     return -2.0 * math.log(level) + math.log1p(-2.0 * math.log(level))
 
 

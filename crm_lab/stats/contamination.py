@@ -16,14 +16,18 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
+from crm_lab.stats.arguments import as_given
 from crm_lab.stats.effects import Comparison
 
 _ASSUMPTIONS = (
-    "a contaminated control is changed as much as a treated unit that was reached",
-    "contamination does not depend on how much the treatment changes a unit",
-    "the stated shares are right: their own uncertainty is not in the interval",
+    message("a contaminated control is changed as much as a treated unit that was reached"),
+    message("contamination does not depend on how much the treatment changes a unit"),
+    message("the stated shares are right: their own uncertainty is not in the interval"),
 )
-_NOT_ABOVE = "as many are reached in the control as in the treatment, so nothing can be told"
+_NOT_ABOVE = message(
+    "as many are reached in the control as in the treatment, so nothing can be told"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -60,24 +64,25 @@ class Dilution(Result):
     contaminated_share: float
     assumptions: tuple[str, ...]
     reason: str = ""
-    title: ClassVar[str] = "What contamination hides"
+    title: ClassVar[str] = message("What contamination hides")
 
     def sentence(self) -> str:
         """Say what the arms would have shown apart, and what that rests on."""
         if self.reason:
-            return f"{self.metric}: cannot conclude, because {self.reason}."
-        shown = [
-            formats.number_interval(*numbers)
-            for numbers in (
-                (self.observed, self.observed_low, self.observed_high),
-                (self.estimate, self.low, self.high),
+            return say(
+                "{metric}: cannot conclude, because {reason}.",
+                metric=word(self.metric),
+                reason=self.reason,
             )
-        ]
-        return (
-            f"{self.metric}: the arms differ by {shown[0]}, with "
-            f"{formats.percent(self.contaminated_share)} of the controls reached and "
-            f"{formats.percent(self.reached_share)} of the treated. Kept apart they would differ "
-            f"by {shown[1]}, if {'; '.join(self.assumptions)}."
+        return say(
+            "{metric}: the arms differ by {observed}, with {controls} of the controls reached and"
+            " {treated} of the treated. Kept apart they would differ by {apart}, if {assumptions}.",
+            metric=word(self.metric),
+            observed=formats.number_interval(self.observed, self.observed_low, self.observed_high),
+            controls=formats.percent(self.contaminated_share),
+            treated=formats.percent(self.reached_share),
+            apart=formats.number_interval(self.estimate, self.low, self.high),
+            assumptions="; ".join(self.assumptions),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -131,15 +136,18 @@ def dilution(
     """
     if not 0.0 <= contaminated_share < 1.0:
         raise DesignError(
-            f"contaminated_share is {contaminated_share}", expected="a share of 0 to below 1"
+            as_given("contaminated_share", contaminated_share),
+            expected=say("a share of 0 to below 1"),
         )
     if not 0.0 < reached_share <= 1.0:
-        raise DesignError(f"reached_share is {reached_share}", expected="a share above 0 to 1")
+        raise DesignError(
+            as_given("reached_share", reached_share), expected=say("a share above 0 to 1")
+        )
     assigned = comparison.absolute
     remains = reached_share - contaminated_share
     reason = assigned.reason if not assigned.is_known else ""
     if not reason and remains <= 0:
-        reason = _NOT_ABOVE
+        reason = say(_NOT_ABOVE)
     factor = math.nan if reason else 1.0 / remains
     return Dilution(
         metric=comparison.metric,
@@ -152,6 +160,6 @@ def dilution(
         remains=max(remains, 0.0),
         reached_share=reached_share,
         contaminated_share=contaminated_share,
-        assumptions=_ASSUMPTIONS,
+        assumptions=tuple(say(text) for text in _ASSUMPTIONS),
         reason=reason,
     )

@@ -25,8 +25,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crm_lab import formats
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import as_values, check_count, check_positive, check_share
+from crm_lab.language import say, say_many
+from crm_lab.stats.arguments import as_given, as_values, check_count, check_positive, check_share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +68,14 @@ class DesignFactors:
     def __post_init__(self) -> None:
         if not -1.0 < self.correlation < 1.0:
             raise DesignError(
-                f"correlation is {self.correlation}", expected="a number between -1 and 1"
+                as_given("correlation", self.correlation), expected=say("a number between -1 and 1")
             )
         check_positive(self.design_effect, "design_effect")
         # A plan of one look comes out a rounding error below 1.
         if not (math.isfinite(self.inflation) and self.inflation >= 1.0 - 1e-9):
-            raise DesignError(f"inflation is {self.inflation}", expected="a number of at least 1")
+            raise DesignError(
+                as_given("inflation", self.inflation), expected=say("a number of at least 1")
+            )
         check_count(self.comparisons, "comparisons", minimum=1)
 
     @property
@@ -88,13 +92,24 @@ class DesignFactors:
         """What is taken into account, as an addition to the name of a method; may be empty."""
         parts = []
         if self.correlation:
-            parts.append(f"adjusted by the pre-period (correlation {self.correlation:.2f})")
+            shown = formats.number(self.correlation, decimals=2)
+            parts.append(
+                say("adjusted by the pre-period (correlation {correlation})", correlation=shown)
+            )
         if self.design_effect != 1.0:
-            parts.append(f"clusters (design effect {self.design_effect:.2f})")
+            shown = formats.number(self.design_effect, decimals=2)
+            parts.append(say("clusters (design effect {effect})", effect=shown))
         if abs(self.inflation - 1.0) > 1e-9:
-            parts.append(f"planned looks (size times {self.inflation:.3f})")
+            shown = formats.number(self.inflation, decimals=3)
+            parts.append(say("planned looks (size times {inflation})", inflation=shown))
         if self.comparisons > 1:
-            parts.append(f"alpha divided by {self.comparisons} comparisons")
+            parts.append(
+                say_many(
+                    "alpha divided by {count} comparison",
+                    "alpha divided by {count} comparisons",
+                    self.comparisons,
+                )
+            )
         return "".join(f"; {part}" for part in parts)
 
 
@@ -139,20 +154,27 @@ def design_effect(
     """
     if not (math.isfinite(mean_cluster_size) and mean_cluster_size >= 1.0):
         raise DesignError(
-            f"mean_cluster_size is {mean_cluster_size}", expected="a number of at least 1"
+            as_given("mean_cluster_size", mean_cluster_size), expected=say("a number of at least 1")
         )
     if not -1.0 <= intraclass_correlation <= 1.0:
         raise DesignError(
-            f"intraclass_correlation is {intraclass_correlation}", expected="a number from -1 to 1"
+            as_given("intraclass_correlation", intraclass_correlation),
+            expected=say("a number from -1 to 1"),
         )
     if not (math.isfinite(cluster_size_cv) and cluster_size_cv >= 0.0):
-        raise DesignError(f"cluster_size_cv is {cluster_size_cv}", expected="a number of 0 or more")
+        raise DesignError(
+            as_given("cluster_size_cv", cluster_size_cv), expected=say("a number of 0 or more")
+        )
     effect = 1.0 + (mean_cluster_size * (1.0 + cluster_size_cv**2) - 1.0) * intraclass_correlation
     if effect <= 0.0:
         raise DesignError(
-            f"intraclass_correlation is {intraclass_correlation} in clusters of"
-            f" {mean_cluster_size:g}",
-            expected="a correlation that leaves some variance",
+            say(
+                "intraclass_correlation is {intraclass_correlation} in clusters of "
+                "{mean_cluster_size}",
+                intraclass_correlation=intraclass_correlation,
+                mean_cluster_size=formats.significant(mean_cluster_size, figures=6),
+            ),
+            expected=say("a correlation that leaves some variance"),
         )
     return effect
 
@@ -190,9 +212,11 @@ def intraclass_correlation(values: ArrayLike, clusters: ArrayLike) -> float:
     array = as_values(values, "values")
     sizes, codes = cluster_sizes(clusters)
     if codes.size != array.size:
-        raise DesignError(f"{array.size} values but {codes.size} labels of clusters")
+        raise DesignError(
+            say("{array} values but {codes} labels of clusters", array=array.size, codes=codes.size)
+        )
     if not np.all(np.isfinite(array)):
-        raise DesignError("a value is not finite", expected="finite values")
+        raise DesignError(say("a value is not finite"), expected=say("finite values"))
     n, groups = array.size, sizes.size
     if groups < 2 or groups == n:
         return math.nan
@@ -232,8 +256,8 @@ def cluster_sizes(clusters: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.in
     missing = int((codes < 0).sum())
     if missing:
         raise DesignError(
-            f"{missing:,} units have no cluster",
-            expected="a cluster for everybody; whoever stands alone is a cluster of one",
+            say("{missing} units have no cluster", missing=formats.number(missing)),
+            expected=say("a cluster for everybody; whoever stands alone is a cluster of one"),
         )
     return np.bincount(codes, minlength=len(labels)), codes.astype(np.int64)
 
@@ -282,17 +306,22 @@ def ratio_variance(
     """
     check_positive(mean_denominator, "mean_denominator")
     if not math.isfinite(mean_numerator):
-        raise DesignError(f"mean_numerator is {mean_numerator}", expected="a finite number")
+        raise DesignError(
+            as_given("mean_numerator", mean_numerator), expected=say("a finite number")
+        )
     for value, name in (
         (variance_numerator, "variance_numerator"),
         (variance_denominator, "variance_denominator"),
     ):
         if not (math.isfinite(value) and value >= 0.0):
-            raise DesignError(f"{name} is {value}", expected="a finite number of 0 or more")
+            raise DesignError(as_given(name, value), expected=say("a finite number of 0 or more"))
     limit = math.sqrt(variance_numerator * variance_denominator)
     if not abs(covariance) <= limit * (1 + 1e-9) + 1e-300:
         raise DesignError(
-            f"covariance is {covariance}", expected=f"a number from -{limit:g} to {limit:g}"
+            as_given("covariance", covariance),
+            expected=say(
+                "a number from -{limit} to {limit}", limit=formats.significant(limit, figures=6)
+            ),
         )
     ratio = mean_numerator / mean_denominator
     spread = variance_numerator - 2.0 * ratio * covariance + ratio**2 * variance_denominator

@@ -14,14 +14,15 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say, word
 
 EffectName = Literal["absolute", "relative", "attributable", "total"]
 Scale = Literal["number", "share"]
 
-_ATTRIBUTABLE = "; attributable share as lift / (1 + lift)"
-_TOTAL = "; difference times units treated"
-_NOTHING_BROUGHT = "the value of arm {arm} is not above zero"
-_LEVEL_NOT_KNOWN = "the value of arm {arm} cannot be told apart from zero"
+_ATTRIBUTABLE = message("; attributable share as lift / (1 + lift)")
+_TOTAL = message("; difference times units treated")
+_NOTHING_BROUGHT = message("the value of arm {arm} is not above zero")
+_LEVEL_NOT_KNOWN = message("the value of arm {arm} cannot be told apart from zero")
 
 _FRAME_FIELDS = ("estimate", "low", "high", "p_value", "method", "n_treatment", "n_control")
 
@@ -129,7 +130,12 @@ class Comparison(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return f"{self.metric}: {self.variant} against {self.control}"
+        return say(
+            "{metric}: {variant} against {control}",
+            metric=word(self.metric),
+            variant=word(self.variant),
+            control=word(self.control),
+        )
 
     @property
     def effects(self) -> tuple[Effect, Effect]:
@@ -144,14 +150,14 @@ class Comparison(Result):
         and has no lower end where the treated arm may have brought nothing.
         """
         relative, brought = self.relative, self.absolute.treatment_value
-        method = relative.method + _ATTRIBUTABLE
+        method = relative.method + say(_ATTRIBUTABLE)
         reason = "" if relative.is_known or relative.low > -1.0 else relative.reason
         if not reason and not brought > 0:
-            reason = _NOTHING_BROUGHT.format(arm=self.variant)
+            reason = say(_NOTHING_BROUGHT, arm=word(self.variant))
         if reason or math.isnan(relative.low) or math.isnan(relative.high):
             return self._derived("attributable", method=method, reason=reason or relative.reason)
         low = _share_of_outcome(relative.low)
-        open_end = _LEVEL_NOT_KNOWN.format(arm=self.variant) if low == -math.inf else ""
+        open_end = say(_LEVEL_NOT_KNOWN, arm=word(self.variant)) if low == -math.inf else ""
         return replace(
             relative,
             name="attributable",
@@ -172,7 +178,7 @@ class Comparison(Result):
             estimate=units * absolute.estimate,
             low=units * absolute.low,
             high=units * absolute.high,
-            method=absolute.method + _TOTAL,
+            method=absolute.method + say(_TOTAL),
             treatment_value=units * absolute.treatment_value,
             control_value=units * absolute.control_value,
         )
@@ -186,11 +192,26 @@ class Comparison(Result):
         """Say both effects, the p-value and what they allow to conclude."""
         effect = self.absolute
         if not effect.is_known:
-            return f"{self.metric}: cannot conclude, because {effect.reason}."
+            return say(
+                "{metric}: cannot conclude, because {reason}.",
+                metric=word(self.metric),
+                reason=effect.reason,
+            )
         parts = [
-            f"{self.metric}: {self.variant} {self._level(effect.treatment_value)} "
-            f"against {self.control} {self._level(effect.control_value)}.",
-            f"Difference {self._difference()}, {self._lift()}, {self._test()}.",
+            say(
+                "{metric}: {variant} {treated} against {control} {held_out}.",
+                metric=word(self.metric),
+                variant=word(self.variant),
+                treated=self._level(effect.treatment_value),
+                control=word(self.control),
+                held_out=self._level(effect.control_value),
+            ),
+            say(
+                "Difference {difference}, {lift}, {test}.",
+                difference=self._difference(),
+                lift=self._lift(),
+                test=self._test(),
+            ),
             self._conclusion(),
         ]
         return " ".join(parts)
@@ -229,32 +250,39 @@ class Comparison(Result):
 
     def _difference(self) -> str:
         effect = self.absolute
-        factor, unit = (100.0, " percentage points") if self.scale == "share" else (1.0, "")
+        factor = 100.0 if self.scale == "share" else 1.0
         estimate, low, high = (factor * x for x in (effect.estimate, effect.low, effect.high))
         places = min(formats.decimals_for(low, high), 4)
         shown = formats.number(estimate, decimals=places, signed=True)
-        return f"{shown}{unit} ({formats.interval(low, high, decimals=places)})"
+        ends = formats.interval(low, high, decimals=places)
+        if self.scale == "share":
+            return say("{points} percentage points ({interval})", points=shown, interval=ends)
+        return f"{shown} ({ends})"
 
     def _lift(self) -> str:
         effect = self.relative
         if not effect.is_known:
-            return f"relative lift not known because {effect.reason}"
-        return f"relative lift {formats.percent_interval(effect.estimate, effect.low, effect.high)}"
+            return say("relative lift not known because {reason}", reason=effect.reason)
+        lift = formats.percent_interval(effect.estimate, effect.low, effect.high)
+        return say("relative lift {lift}", lift=lift)
 
     def _test(self) -> str:
+        if math.isnan(self.absolute.p_value):
+            return say("no p-value")
         shown = formats.p_value(self.absolute.p_value)
-        if shown == formats.CANNOT_TELL:
-            return "no p-value"
         return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
     def _conclusion(self) -> str:
         effect = self.absolute
         if math.isnan(effect.p_value):
-            return f"Cannot conclude, because {effect.reason}."
+            return say("Cannot conclude, because {reason}.", reason=effect.reason)
         level = formats.percent(effect.alpha, decimals=0 if effect.alpha >= 0.01 else 2)
         if effect.is_significant:
-            return f"The data show a difference at the {level} level."
-        return f"Cannot conclude at the {level} level: the interval includes no difference."
+            return say("The data show a difference at the {level} level.", level=level)
+        return say(
+            "Cannot conclude at the {level} level: the interval includes no difference.",
+            level=level,
+        )
 
 
 def unknown_effect(
@@ -345,9 +373,9 @@ def size_reason(n_treatment: int, n_control: int, *, arms: tuple[str, str]) -> s
     """
     for arm, n in zip(arms, (n_treatment, n_control), strict=True):
         if n == 0:
-            return f"arm {arm} is empty"
+            return say("arm {arm} is empty", arm=word(arm))
         if n == 1:
-            return f"arm {arm} has one unit"
+            return say("arm {arm} has one unit", arm=word(arm))
     return ""
 
 

@@ -6,6 +6,8 @@ import math
 
 from scipy import optimize, special
 
+from crm_lab import formats
+from crm_lab.language import message, say
 from crm_lab.stats.arguments import check_share
 from crm_lab.stats.effects import Comparison
 from crm_lab.stats.means import _ARMS, _comparison, _Pair, _unknown
@@ -18,14 +20,17 @@ SKEWNESS_LIMIT = 0.3
 MINIMUM_UNITS = 500
 """Fewest units of the smaller arm; below them reading the values costs nothing."""
 
-_METHOD = (
-    "third-moment approximation of the studentised permutation test; relative lift by Fieller's "
-    "set with the same quantiles"
+_METHOD = message(
+    "third-moment approximation of the studentised permutation test; relative lift "
+    "by Fieller's set with the same quantiles"
 )
-_NO_MOMENTS = "a summary holds a moment that is missing or infinite"
-_TOO_FEW = "the smaller arm has {n:,} units and a test from summaries needs {needed:,}{because}"
-_SKEWED = " for values as skewed as these"
-_INSTEAD = "; the values themselves can be compared by permutation"
+_NO_MOMENTS = message("a summary holds a moment that is missing or infinite")
+_TOO_FEW = message("the smaller arm has {n} units and a test from summaries needs {needed}")
+_TOO_FEW_FOR_SKEW = message(
+    "the smaller arm has {n} units and a test from summaries needs {needed} for values as"
+    " skewed as these"
+)
+_INSTEAD = message("; the values themselves can be compared by permutation")
 _FLATTEST = 2.0 / 3.0
 """The quantile rises at least this steeply with the normal one, see `t_of_normal`."""
 
@@ -118,9 +123,9 @@ def compare_means_moments(
     reason = pair.reason
     if not reason:
         reason = large_means_reason(treatment, control)
-        reason += _INSTEAD if reason else ""
+        reason += say(_INSTEAD) if reason else ""
     if reason:
-        return _unknown(pair, _METHOD, reason=reason)
+        return _unknown(pair, say(_METHOD), reason=reason)
     skew = skew_term(treatment, control)
     z = -float(special.ndtri(alpha / 2))
     t = pair.difference / pair.standard_error
@@ -130,7 +135,7 @@ def compare_means_moments(
         p_value = min(1.0, 2.0 * float(special.ndtr(-math.copysign(1.0, t) * normal_of_t(t, skew))))
     # As in the permutation test, an effect is only claimed in the direction that was seen.
     low, high = min(t_of_normal(-z, skew), 0.0), max(t_of_normal(z, skew), 0.0)
-    return _comparison(pair, _METHOD, p_value, low, high)
+    return _comparison(pair, say(_METHOD), p_value, low, high)
 
 
 def is_large_enough(treatment: Moments, control: Moments) -> bool:
@@ -169,14 +174,17 @@ def large_means_reason(treatment: Moments, control: Moments) -> str:
     """
     pooled = treatment.merge(control)
     if not all(math.isfinite(x) for x in (pooled.mean, pooled.m2, pooled.m3)):
-        return _NO_MOMENTS
+        return say(_NO_MOMENTS)
     smaller = min(treatment.n, control.n)
     skewness = pooled.skewness if pooled.m2 > 0 else 0.0
     needed = math.ceil((skewness / SKEWNESS_LIMIT) ** 2)
     if smaller >= max(needed, MINIMUM_UNITS):
         return ""
-    because = _SKEWED if needed > MINIMUM_UNITS else ""
-    return _TOO_FEW.format(n=smaller, needed=max(needed, MINIMUM_UNITS), because=because)
+    return say(
+        _TOO_FEW_FOR_SKEW if needed > MINIMUM_UNITS else _TOO_FEW,
+        n=formats.number(smaller),
+        needed=formats.number(max(needed, MINIMUM_UNITS)),
+    )
 
 
 def skew_term(treatment: Moments, control: Moments) -> float:

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
 from crm_lab.stats.effects import Comparison, Effect, size_reason, unknown_effect
 from crm_lab.stats.moments import Moments
 from crm_lab.stats.permutation import permutation_null, permutation_test, tie_slack
 
 _ARMS = ("treatment", "control")
-_WELCH = "Welch t; relative lift by Fieller's set"
+_WELCH = message("Welch t; relative lift by Fieller's set")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +65,11 @@ class _Pair:
             return too_small
         for arm, moments in zip(self.arms, (self.treatment, self.control), strict=True):
             if math.isnan(moments.mean):
-                return f"arm {arm} holds a value that is missing or infinite"
+                return say("arm {arm} holds a value that is missing or infinite", arm=word(arm))
         if self.treatment.m2 == 0 and self.control.m2 == 0:
             if self.difference == 0:
-                return "every unit has the same value"
-            return "the values do not vary within either arm"
+                return say("every unit has the same value")
+            return say("the values do not vary within either arm")
         return ""
 
 
@@ -167,7 +169,7 @@ def compare_means(
     if null is not None:
         null = as_values(null, "null")
         if null.size == 0 or bool(np.isnan(null).any()):
-            raise DesignError("null is empty or holds NaN", expected="t statistics")
+            raise DesignError(say("null is empty or holds NaN"), expected=say("t statistics"))
     method = _permutation_method(permutations if null is None else null.size)
     if pair.reason:
         return _unknown(pair, method)
@@ -241,13 +243,13 @@ def compare_means_welch(
         nonnegative=False,
     )
     if pair.reason:
-        return _unknown(pair, _WELCH)
+        return _unknown(pair, say(_WELCH))
     first, second = pair.squared_errors
     spread = first**2 / (pair.treatment.n - 1) + second**2 / (pair.control.n - 1)
     df = (first + second) ** 2 / spread
     p_value = 2.0 * float(special.stdtr(df, -abs(pair.difference) / pair.standard_error))
     quantile = -float(special.stdtrit(df, alpha / 2))
-    return _comparison(pair, _WELCH, p_value, -quantile, quantile)
+    return _comparison(pair, say(_WELCH), p_value, -quantile, quantile)
 
 
 def mean_interval(moments: Moments, *, alpha: float) -> tuple[float, float, float]:
@@ -269,9 +271,10 @@ def mean_interval(moments: Moments, *, alpha: float) -> tuple[float, float, floa
 
 
 def _permutation_method(permutations: int) -> str:
-    return (
-        f"studentised permutation, {permutations:,} splits; relative lift by Fieller's set with "
-        "the same quantiles"
+    return say(
+        "studentised permutation, {splits} splits; relative lift by Fieller's set with the same"
+        " quantiles",
+        splits=formats.number(permutations),
     )
 
 
@@ -317,7 +320,9 @@ def _comparison(
         0.0 if abs(t - quantile) <= slack else error * (t - quantile)
         for quantile in (high_quantile, low_quantile)
     )
-    few = "" if math.isfinite(low) and math.isfinite(high) else "too few permutations for alpha"
+    few = (
+        "" if math.isfinite(low) and math.isfinite(high) else say("too few permutations for alpha")
+    )
     absolute = Effect(
         name="absolute",
         estimate=pair.difference,
@@ -340,10 +345,10 @@ def _relative(pair: _Pair, absolute: Effect, low_quantile: float, high_quantile:
     mean_t, mean_c = pair.treatment.mean, pair.control.mean
     reason = ""
     if mean_c <= 0:
-        reason = f"the mean of arm {pair.arms[1]} is not above zero"
+        reason = say("the mean of arm {arm} is not above zero", arm=word(pair.arms[1]))
     elif pair.treatment.m2 == 0:
         # The statistic of Fieller is then the same for every ratio.
-        reason = f"the values of arm {pair.arms[0]} do not vary"
+        reason = say("the values of arm {arm} do not vary", arm=word(pair.arms[0]))
     if reason:
         return unknown_effect(
             "relative",
@@ -368,7 +373,7 @@ def _relative(pair: _Pair, absolute: Effect, low_quantile: float, high_quantile:
     high = 1.0 if absolute.high == 0 else high
     reason = absolute.reason
     if not reason and not (math.isfinite(low) and math.isfinite(high)):
-        reason = f"the mean of arm {pair.arms[1]} cannot be told apart from zero"
+        reason = say("the mean of arm {arm} cannot be told apart from zero", arm=word(pair.arms[1]))
     return Effect(
         name="relative",
         estimate=pair.difference / mean_c,
@@ -430,9 +435,15 @@ def fieller_set(
     """
     if mean_c <= 0 or squared_error_t <= 0 or not low_quantile <= 0 <= high_quantile:
         raise DesignError(
-            f"control mean {mean_c}, squared error {squared_error_t}, "
-            f"quantiles {low_quantile} and {high_quantile}",
-            expected="a mean and an error above 0, and quantiles on either side of 0",
+            say(
+                "control mean {mean_c}, squared error {squared_error_t}, quantiles "
+                "{low_quantile} and {high_quantile}",
+                mean_c=mean_c,
+                squared_error_t=squared_error_t,
+                low_quantile=low_quantile,
+                high_quantile=high_quantile,
+            ),
+            expected=say("a mean and an error above 0, and quantiles on either side of 0"),
         )
     limit = mean_c / math.sqrt(squared_error_c) if squared_error_c > 0 else math.inf
     at_zero = mean_t / math.sqrt(squared_error_t)

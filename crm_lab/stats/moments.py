@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray, as_values
 
 
@@ -91,9 +92,13 @@ class Moments:
         """
         array, weights = as_values(values, "values"), as_values(counts, "counts")
         if array.shape != weights.shape:
-            raise DesignError(f"{array.size} values but {weights.size} counts")
+            raise DesignError(
+                say("{array} values but {weights} counts", array=array.size, weights=weights.size)
+            )
         if not np.all((weights >= 0) & (weights == np.floor(weights)) & np.isfinite(weights)):
-            raise DesignError("a count is negative or not whole", expected="whole numbers from 0")
+            raise DesignError(
+                say("a count is negative or not whole"), expected=say("whole numbers from 0")
+            )
         used = weights > 0
         return _summarise(array[used], weights[used], n=int(weights.sum()))
 
@@ -166,7 +171,13 @@ class PairMoments:
         """
         outcome, covariate = as_values(y, "y"), as_values(x, "x")
         if outcome.shape != covariate.shape:
-            raise DesignError(f"{outcome.size} values of y but {covariate.size} of x")
+            raise DesignError(
+                say(
+                    "{outcome} values of y but {covariate} of x",
+                    outcome=outcome.size,
+                    covariate=covariate.size,
+                )
+            )
         first, second = Moments.from_array(outcome), Moments.from_array(covariate)
         if math.isnan(first.mean) or math.isnan(second.mean):
             product = 0.0 if first.n == 0 else math.nan

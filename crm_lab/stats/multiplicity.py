@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values
+from crm_lab.language import say
+from crm_lab.stats.arguments import FloatArray, as_given, as_values
 
 AdjustmentMethod = Literal["holm", "benjamini-hochberg"]
 
@@ -62,10 +63,12 @@ def adjust_p_values(p_values: ArrayLike, *, method: AdjustmentMethod = "holm") -
     """
     values = as_values(p_values, "p_values")
     if method not in _STATSMODELS_NAMES:
-        raise DesignError(f"method is {method!r}", expected="'holm' or 'benjamini-hochberg'")
+        raise DesignError(
+            as_given("method", repr(method)), expected=say("'holm' or 'benjamini-hochberg'")
+        )
     known = ~np.isnan(values)
     if not np.all((values[known] >= 0) & (values[known] <= 1)):
-        raise DesignError("a p-value is outside 0 to 1")
+        raise DesignError(say("a p-value is outside 0 to 1"))
     adjusted = values.copy()
     if known.any():
         # Importing statsmodels takes about a second, so only those who adjust pay for it.

@@ -24,12 +24,13 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values, check_share
+from crm_lab.language import message, say
+from crm_lab.stats.arguments import FloatArray, as_given, as_values, check_share
 from crm_lab.stats.effects import Scale
 from crm_lab.stats.pooling import PooledEffects, pool_effects
 
-NOT_REPEATED = "nothing was measured twice, so how far repetitions differ is not known"
-NO_SUCH_KIND = "nothing of this kind was measured, and too few kinds to foresee a new one"
+NOT_REPEATED = message("nothing was measured twice, so how far repetitions differ is not known")
+NO_SUCH_KIND = message("nothing of this kind was measured, and too few kinds to foresee a new one")
 
 _TAU_NODES = 200
 _TAU_SPAN = (1e-4, 1e2)
@@ -132,14 +133,14 @@ class NestedEffects:
         """
         if not (math.isfinite(next_standard_error) and next_standard_error >= 0):
             raise DesignError(
-                f"next_standard_error is {next_standard_error}",
-                expected="a finite number of at least 0",
+                as_given("next_standard_error", next_standard_error),
+                expected=say("a finite number of at least 0"),
             )
         centre, spread = self._level(kind)
         if not (math.isfinite(centre) and math.isfinite(spread)):
             nan = math.nan
             return Expectation(
-                estimate=nan, low=nan, high=nan, alpha=self.alpha, reason=NO_SUCH_KIND
+                estimate=nan, low=nan, high=nan, alpha=self.alpha, reason=say(NO_SUCH_KIND)
             )
         taus, weights = np.array(self.taus), np.array(self.tau_weights)
         spreads = np.sqrt(spread**2 + taus**2 + next_standard_error**2)
@@ -233,11 +234,18 @@ def pool_nested_effects(
     y, s = as_values(estimates, "estimates"), as_values(standard_errors, "standard_errors")
     if not y.size == s.size == len(kinds):
         raise DesignError(
-            f"{y.size} estimates, {s.size} standard errors and {len(kinds)} kinds",
-            expected="as many of each",
+            say(
+                "{y} estimates, {s} standard errors and {kinds} kinds",
+                y=y.size,
+                s=s.size,
+                kinds=len(kinds),
+            ),
+            expected=say("as many of each"),
         )
     if (s < 0).any():
-        raise DesignError(f"a standard error is {float(np.nanmin(s))}", expected="at least 0")
+        raise DesignError(
+            say("a standard error is {s}", s=float(np.nanmin(s))), expected=say("at least 0")
+        )
     names = tuple(dict.fromkeys(kinds))
     used = np.isfinite(y) & np.isfinite(s) & (s > 0)
     places = np.array([names.index(kind) for kind in kinds], dtype=np.intp)
@@ -260,7 +268,7 @@ def pool_nested_effects(
         within_degrees=degrees,
         within_p=float(special.chdtrc(degrees, q)) if degrees else math.nan,
         alpha=alpha,
-        reason="" if degrees else NOT_REPEATED,
+        reason="" if degrees else say(NOT_REPEATED),
     )
 
 

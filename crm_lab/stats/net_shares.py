@@ -19,6 +19,7 @@ from typing import SupportsIndex
 from scipy import optimize, special
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import check_count, check_share
 
 _METHOD = "Tango score interval"
@@ -89,7 +90,8 @@ def net_share_interval(
     check_share(alpha, "alpha")
     if up + down > size:
         raise DesignError(
-            f"{up} in favour and {down} against of n = {size}", expected="together at most n"
+            say("{up} in favour and {down} against of n = {size}", up=up, down=down, size=size),
+            expected=say("together at most n"),
         )
     if size == 0:
         gap = math.nan
@@ -101,7 +103,7 @@ def net_share_interval(
             negative=0,
             n=0,
             alpha=alpha,
-            reason="there are no units",
+            reason=say("there are no units"),
         )
     z = -float(special.ndtri(alpha / 2))
     share = (up - down) / size

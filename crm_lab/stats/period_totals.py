@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say
 from crm_lab.stats.arguments import FloatArray, as_values, check_share
 
 DayArray = NDArray[np.datetime64]
@@ -36,16 +37,16 @@ MOST_ORIGINS = 240
 LEAST_WINDOWS = 2
 """Windows that do not overlap, which an interval needs."""
 
-TOO_SHORT = "{days} days are known and a forecast needs {least}"
-NO_SALES = "the last {days} days sum to nothing"
-NO_SALES_THEN = "on some past day the {days} days before it sum to nothing"
-FEW_WINDOWS = (
+TOO_SHORT = message("{days} days are known and a forecast needs {least}")
+NO_SALES = message("the last {days} days sum to nothing")
+NO_SALES_THEN = message("on some past day the {days} days before it sum to nothing")
+FEW_WINDOWS = message(
     "the past holds {windows} windows of {ahead} days, and an interval needs {least} of them"
 )
-METHOD = (
-    "level of the last {level} days, shape of weekdays and thirds of the month; interval from the"
-    " errors of the same forecast at past days (t with as many degrees of freedom as the past holds"
-    " windows that do not overlap)"
+METHOD = message(
+    "level of the last {level} days, shape of weekdays and thirds of the month; "
+    "interval from the errors of the same forecast at past days (t with as many "
+    "degrees of freedom as the past holds windows that do not overlap)"
 )
 
 
@@ -184,7 +185,13 @@ def forecast_period(
     check_share(alpha, "alpha")
     series, dates = _series(values, days)
     if last < first:
-        raise DesignError(f"the period ends on {last}, before its start {first}")
+        raise DesignError(
+            say(
+                "the period ends on {last}, before its start {first}",
+                last=last,
+                first=first,
+            )
+        )
     inside = (dates >= first) & (dates <= last)
     known = float(series[inside].sum())
     until = dates[-1] if dates.size else first - np.timedelta64(1, "D")
@@ -222,7 +229,7 @@ def forecast_period(
         days_ahead=int(ahead.size),
         shape=shape,
         alpha=alpha,
-        method=METHOD.format(level=LEVEL_DAYS),
+        method=say(METHOD, level=LEVEL_DAYS),
         reason=reason,
     )
 
@@ -328,11 +335,11 @@ def _thirds(series: FloatArray, usual: FloatArray, dates: DayArray) -> tuple[Flo
 def _rest(series: FloatArray, dates: DayArray, ahead: DayArray) -> tuple[float, str]:
     """Forecast the sum of the days ahead, or say why there is none."""
     if series.size < LEAST_DAYS:
-        return math.nan, TOO_SHORT.format(days=series.size, least=LEAST_DAYS)
+        return math.nan, say(TOO_SHORT, days=series.size, least=LEAST_DAYS)
     shape = fit_day_shape(series, dates)
     level = float(series[-LEVEL_DAYS:].sum() / shape.of(dates[-LEVEL_DAYS:]).sum())
     if level <= 0:
-        return math.nan, NO_SALES.format(days=LEVEL_DAYS)
+        return math.nan, say(NO_SALES, days=LEVEL_DAYS)
     return level * float(shape.of(ahead).sum()), ""
 
 
@@ -343,7 +350,7 @@ def _errors(series: FloatArray, dates: DayArray, length: int, gap: int) -> tuple
     apart = max(length, LEVEL_DAYS)
     windows = int((origins.size + apart - 1) // apart) if origins.size else 0
     if windows < LEAST_WINDOWS:
-        text = FEW_WINDOWS.format(windows=windows, ahead=length, least=LEAST_WINDOWS)
+        text = say(FEW_WINDOWS, windows=windows, ahead=length, least=LEAST_WINDOWS)
         return math.nan, windows, text
     step = max(math.ceil(origins.size / MOST_ORIGINS), 1)
     squares = []
@@ -351,7 +358,7 @@ def _errors(series: FloatArray, dates: DayArray, length: int, gap: int) -> tuple
         ahead = slice(origin + gap, origin + gap + length)
         expected, reason = _rest(series[:origin], dates[:origin], dates[ahead])
         if reason:
-            return math.nan, windows, NO_SALES_THEN.format(days=LEVEL_DAYS)
+            return math.nan, windows, say(NO_SALES_THEN, days=LEVEL_DAYS)
         squares.append((float(series[ahead].sum()) / expected - 1) ** 2)
     return math.sqrt(sum(squares) / len(squares)), windows, ""
 
@@ -360,9 +367,15 @@ def _series(values: ArrayLike, days: ArrayLike) -> tuple[FloatArray, DayArray]:
     series = as_values(values, "values")
     dates = np.asarray(days, dtype="datetime64[D]")
     if series.size != dates.size:
-        raise DesignError(f"{series.size} values but {dates.size} days")
+        raise DesignError(
+            say("{series} values but {dates} days", series=series.size, dates=dates.size)
+        )
     if not np.isfinite(series).all():
-        raise DesignError("a value is missing", expected="a number for every day, 0 for none")
+        raise DesignError(
+            say("a value is missing"), expected=say("a number for every day, 0 for none")
+        )
     if dates.size > 1 and not (np.diff(dates).astype(int) == 1).all():
-        raise DesignError("the days have gaps or stand twice", expected="every day once, in order")
+        raise DesignError(
+            say("the days have gaps or stand twice"), expected=say("every day once, in order")
+        )
     return series, dates

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray, as_values, check_count
 
 TIE_TOLERANCE = 1e-9
@@ -93,11 +94,16 @@ def permutation_null(
     pooled = np.sort(as_values(values, "values"))
     if pooled.size != n_treatment + n_control:
         raise DesignError(
-            f"{pooled.size} values for arms of {n_treatment} and {n_control}",
-            expected="as many values as units in both arms",
+            say(
+                "{pooled} values for arms of {n_treatment} and {n_control}",
+                pooled=pooled.size,
+                n_treatment=n_treatment,
+                n_control=n_control,
+            ),
+            expected=say("as many values as units in both arms"),
         )
     if not np.all(np.isfinite(pooled)):
-        raise DesignError("a value is not finite", expected="finite values")
+        raise DesignError(say("a value is not finite"), expected=say("finite values"))
     if pooled[0] == pooled[-1]:
         return np.full(permutations, math.nan)
     active = _active_values(pooled)
@@ -158,8 +164,13 @@ def random_subsets(
     check_count(of_interest, "of_interest", minimum=0)
     if size > population or of_interest > population:
         raise DesignError(
-            f"{size} units drawn and {of_interest} of interest, of {population}",
-            expected="no more than there are",
+            say(
+                "{size} units drawn and {of_interest} of interest, of {population}",
+                size=size,
+                of_interest=of_interest,
+                population=population,
+            ),
+            expected=say("no more than there are"),
         )
     taken = np.asarray(
         rng.hypergeometric(of_interest, population - of_interest, size, draws), dtype=np.int64

@@ -31,18 +31,20 @@ from scipy import special
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values, check_share
+from crm_lab.language import message, say, say_many
+from crm_lab.stats.arguments import FloatArray, as_given, as_values, check_share
 from crm_lab.stats.effects import Scale
 from crm_lab.stats.multiplicity import adjust_p_values
 from crm_lab.stats.pooling_posterior import pool
 
-_METHOD = (
-    "normal-normal partial pooling, averaged over tau ({prior}, flat prior of the mean); "
-    "mean by Paule-Mandel and Hartung-Knapp"
+_METHOD = message(
+    "normal-normal partial pooling, averaged over tau ({prior}, flat prior of the "
+    "mean); mean by Paule-Mandel and Hartung-Knapp"
 )
-_FLAT, _DUMOUCHEL = "flat prior of tau", "prior of tau s / (s + tau)^2"
-_NO_ESTIMATE = "there is no estimate"
-_NO_ERROR = "there is no standard error above 0"
+_FLAT = message("flat prior of tau")
+_DUMOUCHEL = message("prior of tau s / (s + tau)^2")
+_NO_ESTIMATE = message("there is no estimate")
+_NO_ERROR = message("there is no standard error above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -121,7 +123,7 @@ class PooledEffects(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return f"{self.n_effects:,} effects together"
+        return say_many("{count} effect together", "{count} effects together", self.n_effects)
 
     @property
     def n_effects(self) -> int:
@@ -143,21 +145,39 @@ class PooledEffects(Result):
     def sentence(self) -> str:
         """Say the mean, whether the effects differ, and whether a best one can be named."""
         if self.n_effects == 0:
-            return f"Cannot conclude, because {self.reason}."
+            return say("Cannot conclude, because {reason}.", reason=self.reason)
         if self.n_effects == 1:
-            return f"The effects cannot be compared, because {self.reason}."
+            return say("The effects cannot be compared, because {reason}.", reason=self.reason)
         mean = self._interval(self.mean, self.mean_low, self.mean_high)
-        parts = [f"{self.n_effects:,} effects: on average {mean}.", self._differences()]
+        average = say_many(
+            "{count} effect: on average {mean}.",
+            "{count} effects: on average {mean}.",
+            self.n_effects,
+            mean=mean,
+        )
+        parts = [average, self._differences()]
         top = formats.percent(max(p for p in self.probability_best if p == p), decimals=0)
         if self.is_best_certain:
-            parts.append(f"The best is {self.best} (probability {top}).")
+            parts.append(
+                say(
+                    "The best is {name} (probability {probability}).",
+                    name=self.best,
+                    probability=top,
+                )
+            )
         else:
             parts.append(
-                f"The order is not certain: {self.best} is the best with a probability of {top}."
+                say(
+                    "The order is not certain: {name} is the best with a probability of"
+                    " {probability}.",
+                    name=self.best,
+                    probability=top,
+                )
             )
         left_out = len(self.names) - self.n_effects
         if left_out:
-            parts.append(f"Effects that could not be used: {left_out:,}.")
+            shown = formats.number(left_out)
+            parts.append(say("Effects that could not be used: {count}.", count=shown))
         return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -189,8 +209,8 @@ class PooledEffects(Result):
         shown = formats.p_value(self.heterogeneity_p)
         p = f"p {shown}" if shown.startswith("<") else f"p = {shown}"
         if self.heterogeneity_p <= self.alpha:
-            return f"They differ by more than chance ({p})."
-        return f"The data do not show that they differ ({p})."
+            return say("They differ by more than chance ({p}).", p=p)
+        return say("The data do not show that they differ ({p}).", p=p)
 
     def _interval(self, estimate: float, low: float, high: float) -> str:
         if self.scale == "share":
@@ -283,7 +303,7 @@ def pool_effects(
     tests = 2.0 * special.ndtr(-np.abs(_divided(y, s))) if p_values is None else p_values
     raw = as_values(tests, "p_values").copy()
     if raw.size != y.size:
-        raise DesignError(f"{y.size} estimates but {raw.size} p-values")
+        raise DesignError(say("{y} estimates but {raw} p-values", y=y.size, raw=raw.size))
     reasons = tuple(_reason(a, b) for a, b in zip(y, s, strict=True))
     used = np.array([not reason for reason in reasons], dtype=bool)
     raw[~used] = math.nan
@@ -317,7 +337,7 @@ def pool_effects(
         benjamini_hochberg=_floats(adjust_p_values(raw, method="benjamini-hochberg")),
         probability_best=in_place(each.probability_best),
         alpha=alpha,
-        method=_METHOD.format(prior=_FLAT if used.sum() > 2 else _DUMOUCHEL),
+        method=say(_METHOD, prior=say(_FLAT if used.sum() > 2 else _DUMOUCHEL)),
         scale=scale,
         reasons=reasons,
         reason=whole.reason,
@@ -332,9 +352,9 @@ def _divided(y: FloatArray, s: FloatArray) -> FloatArray:
 
 def _reason(estimate: float, standard_error: float) -> str:
     if not math.isfinite(estimate):
-        return _NO_ESTIMATE
+        return say(_NO_ESTIMATE)
     if not (math.isfinite(standard_error) and standard_error > 0):
-        return _NO_ERROR
+        return say(_NO_ERROR)
     return ""
 
 
@@ -342,20 +362,21 @@ def _names(names: Sequence[str] | None, size: int) -> tuple[str, ...]:
     if names is None:
         return tuple(str(number) for number in range(1, size + 1))
     if len(names) != size:
-        raise DesignError(f"{size} estimates but {len(names)} names")
+        raise DesignError(say("{size} estimates but {names} names", size=size, names=len(names)))
     if len(set(names)) != size:
-        raise DesignError("a name is given twice", expected="one name per effect")
+        raise DesignError(say("a name is given twice"), expected=say("one name per effect"))
     return tuple(names)
 
 
 def _check(y: FloatArray, s: FloatArray, next_standard_error: float) -> None:
     if y.size != s.size:
-        raise DesignError(f"{y.size} estimates but {s.size} standard errors")
+        raise DesignError(say("{y} estimates but {s} standard errors", y=y.size, s=s.size))
     if bool((s < 0).any()):
-        raise DesignError("a standard error is negative", expected="numbers above 0")
+        raise DesignError(say("a standard error is negative"), expected=say("numbers above 0"))
     if not (math.isfinite(next_standard_error) and next_standard_error >= 0):
         raise DesignError(
-            f"next_standard_error is {next_standard_error}", expected="a finite number of 0 or more"
+            as_given("next_standard_error", next_standard_error),
+            expected=say("a finite number of 0 or more"),
         )
 
 

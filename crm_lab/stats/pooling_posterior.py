@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize, special
 
+from crm_lab.language import message, say
 from crm_lab.stats.arguments import FloatArray
 
-NO_EFFECT = "no effect has both an estimate and a standard error"
-ONE_EFFECT = "there is one effect only, so nothing is known of how effects differ"
+NO_EFFECT = message("no effect has both an estimate and a standard error")
+ONE_EFFECT = message("there is one effect only, so nothing is known of how effects differ")
 
 _TAU_NODES, _TAU_SPAN = 240, (1e-4, 1e4)
 # With two effects a flat prior of tau leaves nothing that can be averaged.
@@ -86,8 +87,8 @@ def pool(
             prediction=(math.nan, math.nan),
         )
         if y.size == 0:
-            return Whole(reason=NO_EFFECT), each
-        return Whole(mean=float(y[0]), reason=ONE_EFFECT), each
+            return Whole(reason=say(NO_EFFECT)), each
+        return Whole(mean=float(y[0]), reason=say(ONE_EFFECT)), each
     posterior = posterior_of_tau(y, s, flat=y.size >= _FLAT_FROM)
     each = shrink(y, s, posterior, alpha=alpha, next_standard_error=next_standard_error)
     return _whole(y, s, alpha), replace(each, probability_best=_best(y, s, posterior))

@@ -18,7 +18,8 @@ from scipy import optimize, special, stats
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import check_count, check_positive, check_share
+from crm_lab.language import message, say
+from crm_lab.stats.arguments import as_given, check_count, check_positive, check_share
 from crm_lab.stats.design_factors import PLAIN, DesignFactors, ratio_variance
 from crm_lab.stats.power_results import DetectableEffect, RequiredSize
 
@@ -26,9 +27,11 @@ _NORMAL_FROM_DF = 100_000
 _LARGEST_TOTAL = 1e15
 
 
-_PROPORTION_METHOD = "normal approximation for two proportions, pooled variance under no effect"
-_MEAN_METHOD = "two-sample t with equal variances"
-_RATIO_METHOD = "delta method for a ratio of means; two-sample t"
+_PROPORTION_METHOD = message(
+    "normal approximation for two proportions, pooled variance under no effect"
+)
+_MEAN_METHOD = message("two-sample t with equal variances")
+_RATIO_METHOD = message("delta method for a ratio of means; two-sample t")
 
 
 def power_proportion(
@@ -67,7 +70,7 @@ def power_proportion(
     check_share(alpha, "alpha")
     for value, name in ((base_rate, "base_rate"), (rate, "rate")):
         if not 0.0 <= value <= 1.0:
-            raise DesignError(f"{name} is {value}", expected="a share from 0 to 1")
+            raise DesignError(as_given(name, value), expected=say("a share from 0 to 1"))
     n_t, n_c = check_positive(n_treatment, "n_treatment"), check_positive(n_control, "n_control")
     pooled = (rate * n_t + base_rate * n_c) / (n_t + n_c)
     null_error = math.sqrt(pooled * (1 - pooled) * (1 / n_t + 1 / n_c))
@@ -118,10 +121,12 @@ def power_mean(
     check_positive(sd, "sd")
     n_t, n_c = check_positive(n_treatment, "n_treatment"), check_positive(n_control, "n_control")
     if not math.isfinite(difference):
-        raise DesignError(f"difference is {difference}", expected="a finite number")
+        raise DesignError(as_given("difference", difference), expected=say("a finite number"))
     df = n_t + n_c - 2
     if df <= 0:
-        raise DesignError(f"{n_t + n_c:g} units in all", expected="more than two units")
+        units = formats.significant(n_t + n_c, figures=6)
+        found = say("{units} units in all", units=units)
+        raise DesignError(found, expected=say("more than two units"))
     shift = abs(difference) / (sd * math.sqrt(1 / n_t + 1 / n_c))
     if df >= _NORMAL_FROM_DF or shift > 30:
         return float(special.ndtr(shift - _normal_quantile(alpha / 2)))
@@ -172,7 +177,7 @@ def minimum_detectable_effect_proportion(
         return power_proportion(base_rate, rate, useful_t, useful_c, alpha=alpha) - power
 
     if excess(1.0) < 0:
-        absolute, reason = math.nan, "even an increase to 100 % would be missed too often"
+        absolute, reason = math.nan, say("even an increase to 100 % would be missed too often")
     else:
         absolute, reason = float(optimize.brentq(excess, base_rate, 1.0)) - base_rate, ""
     return DetectableEffect(
@@ -183,7 +188,7 @@ def minimum_detectable_effect_proportion(
         n_control=n_c,
         alpha=alpha,
         power=power,
-        method=_PROPORTION_METHOD + factors.words,
+        method=say(_PROPORTION_METHOD) + factors.words,
         reason=reason,
     )
 
@@ -245,7 +250,7 @@ def minimum_detectable_effect_mean(
     check_positive(mean, "mean")
     check_positive(sd, "sd")
     return _detectable_mean(
-        mean, sd, n_treatment, n_control, alpha, power, factors, method=_MEAN_METHOD
+        mean, sd, n_treatment, n_control, alpha, power, factors, method=say(_MEAN_METHOD)
     )
 
 
@@ -307,7 +312,9 @@ def minimum_detectable_effect_ratio(
         covariance=covariance,
     )
     if variance == 0:
-        raise DesignError("the ratio is the same for every unit", expected="a ratio that varies")
+        raise DesignError(
+            say("the ratio is the same for every unit"), expected=say("a ratio that varies")
+        )
     return _detectable_mean(
         mean_numerator / mean_denominator,
         math.sqrt(variance),
@@ -316,7 +323,7 @@ def minimum_detectable_effect_ratio(
         alpha,
         power,
         factors,
-        method=_RATIO_METHOD,
+        method=say(_RATIO_METHOD),
     )
 
 
@@ -399,17 +406,20 @@ def required_total(
     alpha = factors.per_comparison(alpha)
     _check_power(alpha, power)
     if not math.isfinite(relative_effect) or relative_effect == 0:
-        raise DesignError(f"relative_effect is {relative_effect}", expected="a number other than 0")
+        wanted = say("a number other than 0")
+        raise DesignError(as_given("relative_effect", relative_effect), expected=wanted)
     is_rate = base_rate is not None and mean is None and sd is None
     is_mean = base_rate is None and mean is not None and sd is not None
     if not (is_rate or is_mean):
-        raise DesignError("the base value is not clear", expected="base_rate, or both mean and sd")
+        raise DesignError(
+            say("the base value is not clear"), expected=say("base_rate, or both mean and sd")
+        )
     reason = ""
     if base_rate is not None:
         base = check_share(base_rate, "base_rate")
         rate = base * (1 + relative_effect)
         if not 0.0 <= rate <= 1.0:
-            reason = f"a rate of {formats.percent(rate)} does not exist"
+            reason = say("a rate of {rate} does not exist", rate=formats.percent(rate))
 
         def found(total: float) -> float:
             useful = total / factors.variance
@@ -429,7 +439,7 @@ def required_total(
         start = max(1 / control_share, 1 / (1 - control_share), 2.001)
         total = _smallest_total(lambda size: found(size) - power, start)
         if total > _LARGEST_TOTAL:
-            reason = "the effect is too small for any real base"
+            reason = say("the effect is too small for any real base")
         else:
             n_t, n_c = _round_up(total * (1 - control_share)), _round_up(total * control_share)
     return RequiredSize(
@@ -440,7 +450,7 @@ def required_total(
         relative_effect=relative_effect,
         alpha=alpha,
         power=power,
-        method=(_PROPORTION_METHOD if is_rate else _MEAN_METHOD) + factors.words,
+        method=(say(_PROPORTION_METHOD) if is_rate else say(_MEAN_METHOD)) + factors.words,
         reason=reason,
     )
 
@@ -459,7 +469,9 @@ def _check_power(alpha: float, power: float) -> None:
     check_share(alpha, "alpha")
     check_share(power, "power")
     if power <= alpha / 2:
-        raise DesignError(f"power is {power}", expected=f"a power above {alpha / 2:g}")
+        least = formats.significant(alpha / 2, figures=6)
+        wanted = say("a power above {alpha}", alpha=least)
+        raise DesignError(as_given("power", power), expected=wanted)
 
 
 def _normal_quantile(tail: float) -> float:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -42,17 +43,28 @@ class DetectableEffect(Result):
     power: float
     method: str
     reason: str = ""
-    title: ClassVar[str] = "Minimum detectable effect"
+    title: ClassVar[str] = message("Minimum detectable effect")
 
     def sentence(self) -> str:
         """Say the smallest effect that the design can see."""
-        arms = f"{self.n_treatment:,} treated and {self.n_control:,} control units"
+        arms = {
+            "treated": formats.number(self.n_treatment),
+            "controls": formats.number(self.n_control),
+        }
         if self.reason:
-            return f"With {arms} no increase can be promised to be found: {self.reason}."
+            return say(
+                "With {treated} treated and {controls} control units no increase can be promised"
+                " to be found: {reason}.",
+                reason=self.reason,
+                **arms,
+            )
         lift = formats.percent(self.relative, decimals=1 if self.relative < 0.1 else 0, signed=True)
-        return (
-            f"With {arms} an increase of {lift} or more is found with probability "
-            f"{formats.percent(self.power, decimals=0)}; smaller ones will usually be missed."
+        return say(
+            "With {treated} treated and {controls} control units an increase of {lift} or more is"
+            " found with probability {power}; smaller ones will usually be missed.",
+            lift=lift,
+            power=formats.percent(self.power, decimals=0),
+            **arms,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -91,18 +103,26 @@ class RequiredSize(Result):
     power: float
     method: str
     reason: str = ""
-    title: ClassVar[str] = "Required number of units"
+    title: ClassVar[str] = message("Required number of units")
 
     def sentence(self) -> str:
         """Say the size that the effect needs."""
         lift = formats.percent(self.relative_effect, decimals=1, signed=True)
         share = formats.percent(self.control_share, decimals=1)
         if self.reason:
-            return f"No size is enough for an effect of {lift}: {self.reason}."
-        return (
-            f"To find an effect of {lift} with probability "
-            f"{formats.percent(self.power, decimals=0)}, {formats.number(self.total)} units are "
-            f"needed, of whom {formats.number(self.n_control)} ({share}) in the control."
+            return say(
+                "No size is enough for an effect of {lift}: {reason}.",
+                lift=lift,
+                reason=self.reason,
+            )
+        return say(
+            "To find an effect of {lift} with probability {power}, {total} units are needed, of"
+            " whom {controls} ({share}) in the control.",
+            lift=lift,
+            power=formats.percent(self.power, decimals=0),
+            total=formats.number(self.total),
+            controls=formats.number(self.n_control),
+            share=share,
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from itertools import combinations_with_replacement, permutations
 import numpy as np
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.stats.moments import Moments
 
@@ -77,7 +78,9 @@ class Products:
         ]
         missing = [powers for powers in needed if powers not in sums]
         if missing:
-            raise DesignError(f"the sum of the product {missing[0]} is missing")
+            raise DesignError(
+                say("the sum of the product {missing} is missing", missing=missing[0])
+            )
         if n == 0:
             shape = np.full((k, k, k), math.nan)
             return cls(n=0, means=shape[0, 0], second=shape[0], third=shape)

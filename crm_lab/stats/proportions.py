@@ -23,12 +23,13 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray, check_count, check_share
 from crm_lab.stats.effects import Comparison, Effect, size_reason, unknown_effect
 
-_DIFFERENCE = "Miettinen-Nurminen score interval and test"
-_MEE = "Mee score interval and test"
-_RATIO = "Koopman score interval and test"
+_DIFFERENCE = message("Miettinen-Nurminen score interval and test")
+_MEE = message("Mee score interval and test")
+_RATIO = message("Koopman score interval and test")
 
 _ROOT_TOLERANCE = 1e-12
 _WIDEST_LOG_RATIO = 100.0
@@ -99,7 +100,7 @@ def proportion_interval(
             events=0,
             n=0,
             alpha=alpha,
-            reason="there are no units",
+            reason=say("there are no units"),
         )
     share = events / n
     z = _normal_quantile(alpha)
@@ -234,7 +235,9 @@ def score_statistic(
         *(np.asarray(a, dtype=np.float64) for a in (x_treatment, n_treatment, x_control, n_control))
     )
     if not (np.all((x_t >= 0) & (x_t <= n_t)) and np.all((x_c >= 0) & (x_c <= n_c))):
-        raise DesignError("a count is negative or above its total", expected="0 <= x <= n")
+        raise DesignError(
+            say("a count is negative or above its total"), expected=say("0 <= x <= n")
+        )
     total = n_t + n_c
     usable = (n_t > 0) & (n_c > 0) & (x_t + x_c > 0) & (x_t + x_c < total)
     z = np.full(usable.shape, math.nan)
@@ -314,7 +317,7 @@ class _Table:
 
 
 def _effects(table: _Table, *, alpha: float, arms: tuple[str, str]) -> tuple[Effect, Effect]:
-    difference_method = _DIFFERENCE if table.correction else _MEE
+    difference_method = say(_DIFFERENCE if table.correction else _MEE)
     reason = size_reason(table.n_t, table.n_c, arms=arms)
     n_t, n_c, share_t, share_c = table.n_t, table.n_c, table.share_t, table.share_c
     if reason:
@@ -331,7 +334,7 @@ def _effects(table: _Table, *, alpha: float, arms: tuple[str, str]) -> tuple[Eff
         relative = unknown_effect(
             "relative",
             reason=reason,
-            method=_RATIO,
+            method=say(_RATIO),
             alpha=alpha,
             n_treatment=n_t,
             n_control=n_c,
@@ -342,9 +345,9 @@ def _effects(table: _Table, *, alpha: float, arms: tuple[str, str]) -> tuple[Eff
     events = table.x_t + table.x_c
     no_test = ""
     if events == 0:
-        no_test = "no unit of either arm has the event"
+        no_test = say("no unit of either arm has the event")
     elif events == n_t + n_c:
-        no_test = "every unit of both arms has the event"
+        no_test = say("every unit of both arms has the event")
     z = float(score_statistic(table.x_t, n_t, table.x_c, n_c, correction=table.correction))
     p_value = 2.0 * float(special.ndtr(-abs(z)))
     low, high = _difference_interval(table, alpha)
@@ -369,13 +372,14 @@ def _effects(table: _Table, *, alpha: float, arms: tuple[str, str]) -> tuple[Eff
         low=low - 1.0,
         high=high - 1.0,
         p_value=p_value,
-        method=_RATIO,
+        method=say(_RATIO),
         alpha=alpha,
         n_treatment=n_t,
         n_control=n_c,
         treatment_value=share_t,
         control_value=share_c,
-        reason=no_test or ("" if table.x_c else f"no unit of arm {arms[1]} has the event"),
+        reason=no_test
+        or ("" if table.x_c else say("no unit of arm {arm} has the event", arm=word(arms[1]))),
     )
     return absolute, relative
 
@@ -431,7 +435,13 @@ def _check_events(
     x, size = check_count(events, events_name), check_count(n, n_name)
     if x > size:
         raise DesignError(
-            f"{events_name} is {x} but {n_name} is {size}",
-            expected=f"{events_name} at most {n_name}",
+            say(
+                "{events_name} is {x} but {n_name} is {size}",
+                events_name=events_name,
+                x=x,
+                n_name=n_name,
+                size=size,
+            ),
+            expected=say("{events_name} at most {n_name}", events_name=events_name, n_name=n_name),
         )
     return x, size

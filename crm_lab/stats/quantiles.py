@@ -23,18 +23,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from crm_lab import formats
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray, as_values, check_share
 from crm_lab.stats.effects import Comparison, Effect, EffectName, size_reason, unknown_effect
 from crm_lab.stats.inversion import least_alpha
 
 _ARMS = ("treatment", "control")
-_METHOD = "order-statistic intervals of both quantiles, joined by their squared distances"
-_NOT_A_NUMBER = "arm {arm} holds a value that is missing or infinite"
-_ALL_EQUAL = "every unit has the same value"
-_TOO_FEW = "arm {arm} has too few units for an interval of the {q} quantile"
-_NOT_POSITIVE = "the quantile of arm {arm} is not above zero"
-_NEGATIVE = "there are negative values, and a lift of them has no meaning"
-_NEAR_ZERO = "the quantile of arm {arm} cannot be told apart from zero"
+_METHOD = message("order-statistic intervals of both quantiles, joined by their squared distances")
+_NOT_A_NUMBER = message("arm {arm} holds a value that is missing or infinite")
+_ALL_EQUAL = message("every unit has the same value")
+_TOO_FEW = message("arm {arm} has too few units for an interval of the {q} quantile")
+_NOT_POSITIVE = message("the quantile of arm {arm} is not above zero")
+_NEGATIVE = message("there are negative values, and a lift of them has no meaning")
+_NEAR_ZERO = message("the quantile of arm {arm} cannot be told apart from zero")
 
 _REACH_SD, _REACH_UNITS = 12.0, 50.0
 """Ranks further than this from their mean have a probability below 1e-16."""
@@ -162,9 +164,9 @@ def compare_quantiles(
     reason = size_reason(values[0].size, values[1].size, arms=arms)
     for arm, array in zip(arms, values, strict=True):
         if not reason and not np.all(np.isfinite(array)):
-            reason = _NOT_A_NUMBER.format(arm=arm)
+            reason = say(_NOT_A_NUMBER, arm=word(arm))
     if not reason and min(map(np.min, values)) == max(map(np.max, values)):
-        reason = _ALL_EQUAL
+        reason = say(_ALL_EQUAL)
     if reason:
         effects = [_unknown(name, reason, alpha, values) for name in _NAMES]
     else:
@@ -192,7 +194,7 @@ def _unknown(
     return unknown_effect(
         name,
         reason=reason,
-        method=_METHOD,
+        method=say(_METHOD),
         alpha=alpha,
         n_treatment=values[0].size,
         n_control=values[1].size,
@@ -210,7 +212,11 @@ def _effects(
     short = ""
     for arm, ranks in zip(arms, (treated, untreated), strict=True):
         if not short and not all(map(math.isfinite, ranks.interval(alpha))):
-            short = _TOO_FEW.format(arm=arm, q=f"{100 * q:g} %")
+            short = say(
+                _TOO_FEW,
+                arm=word(arm),
+                q=f"{formats.significant(100 * q, figures=6)} %",
+            )
     p_value = least_alpha(lambda level: _difference(treated, untreated, level), alpha)
     if short and p_value > alpha:
         # An open end includes everything: the data support no test.
@@ -221,7 +227,7 @@ def _effects(
         low=low,
         high=high,
         p_value=p_value,
-        method=_METHOD,
+        method=say(_METHOD),
         alpha=alpha,
         n_treatment=values[0].size,
         n_control=values[1].size,
@@ -231,9 +237,9 @@ def _effects(
     )
     why = ""
     if min(treated.ordered[0], untreated.ordered[0]) < 0:
-        why = _NEGATIVE
+        why = say(_NEGATIVE)
     elif levels[1] <= 0:
-        why = _NOT_POSITIVE.format(arm=arms[1])
+        why = say(_NOT_POSITIVE, arm=word(arms[1]))
     if why:
         return [absolute, _unknown("relative", why, alpha, values, levels)]
     low, high = _ratio(treated, untreated, alpha)
@@ -249,13 +255,13 @@ def _effects(
             low=low - 1.0,
             high=high - 1.0,
             p_value=p_value,
-            method=_METHOD,
+            method=say(_METHOD),
             alpha=alpha,
             n_treatment=values[0].size,
             n_control=values[1].size,
             treatment_value=levels[0],
             control_value=levels[1],
-            reason=_NEAR_ZERO.format(arm=arms[1]) if open_end else short,
+            reason=say(_NEAR_ZERO, arm=word(arms[1])) if open_end else short,
         ),
     ]
 

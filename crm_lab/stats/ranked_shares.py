@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray, check_share
 from crm_lab.stats.multiplicity import adjust_p_values
 from crm_lab.stats.proportions import ProportionEstimate, proportion_interval
@@ -93,7 +94,9 @@ def rank_shares(
     False
     """
     if len(events) != len(n):
-        raise DesignError(f"{len(events)} counts of events for {len(n)} groups")
+        raise DesignError(
+            say("{events} counts of events for {n} groups", events=len(events), n=len(n))
+        )
     check_share(alpha, "alpha")
     shares = tuple(proportion_interval(x, m, alpha=alpha) for x, m in zip(events, n, strict=True))
     known = [place for place, share in enumerate(shares) if share.n]

@@ -22,8 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from crm_lab import formats
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
+from crm_lab.language import message, say, word
+from crm_lab.stats.arguments import FloatArray, as_given, as_values, check_count, check_share
 from crm_lab.stats.effects import Comparison, Effect
 from crm_lab.stats.means import _ARMS, _assemble, _comparison, _Pair, _unknown
 from crm_lab.stats.moments import Moments, PairMoments
@@ -36,26 +38,28 @@ RatioIntervalMethod = Literal["fieller", "delta"]
 """The same for what can be done from summaries."""
 
 _METHODS: dict[str, str] = {
-    "permutation": (
-        "studentised permutation of ratios, {splits:,} splits; relative lift by Fieller's set "
-        "with the same quantiles"
+    "permutation": message(
+        "studentised permutation of ratios, {splits} splits; relative lift by Fieller's set with"
+        " the same quantiles"
     ),
-    "fieller": "Welch t with delta-method errors; relative lift by Fieller's set",
-    "delta": "Welch t with delta-method errors; relative lift by the delta method of its log",
+    "fieller": message("Welch t with delta-method errors; relative lift by Fieller's set"),
+    "delta": message(
+        "Welch t with delta-method errors; relative lift by the delta method of its log"
+    ),
 }
 _ESTIMATE_METHODS: dict[str, str] = {
-    "fieller": "Fieller's set for a ratio of correlated means",
-    "delta": "delta method",
+    "fieller": message("Fieller's set for a ratio of correlated means"),
+    "delta": message("delta method"),
 }
-_NO_UNITS = "there are too few units"
-_NO_DENOMINATOR = "the denominators of arm {arm} add up to 0"
-_ONE_DENOMINATOR = "arm {arm} has a denominator in one unit only"
-_NEGATIVE = "arm {arm} holds a negative denominator"
-_NOT_A_NUMBER = "a value is missing or infinite"
-_NOTHING = "the denominators add up to 0"
-_NOT_POSITIVE = "a ratio is not above zero"
-_NOT_BOUNDED = "the mean denominator cannot be told apart from zero"
-_NO_SPREAD = "the ratio is the same for every unit"
+_NO_UNITS = message("there are too few units")
+_NO_DENOMINATOR = message("the denominators of arm {arm} add up to 0")
+_ONE_DENOMINATOR = message("arm {arm} has a denominator in one unit only")
+_NEGATIVE = message("arm {arm} holds a negative denominator")
+_NOT_A_NUMBER = message("a value is missing or infinite")
+_NOTHING = message("the denominators add up to 0")
+_NOT_POSITIVE = message("a ratio is not above zero")
+_NOT_BOUNDED = message("the mean denominator cannot be told apart from zero")
+_NO_SPREAD = message("the ratio is the same for every unit")
 
 _SMALLEST_SPREAD, _ROUNDING = 1e-12, 1e-14
 """Squared residuals below these parts of the squares are rounding: of one arm, and of a split."""
@@ -126,12 +130,12 @@ def ratio_estimate(
     """
     check_share(alpha, "alpha")
     _check_method(method, _ESTIMATE_METHODS)
-    words = _ESTIMATE_METHODS[method]
-    reason = _NO_UNITS if pair.n < 2 else ""
+    words = say(_ESTIMATE_METHODS[method])
+    reason = say(_NO_UNITS) if pair.n < 2 else ""
     if not reason and not math.isfinite(pair.mean_x + pair.mean_y):
-        reason = _NOT_A_NUMBER
+        reason = say(_NOT_A_NUMBER)
     if not reason and pair.mean_x <= 0:
-        reason = _NOTHING
+        reason = say(_NOTHING)
     if reason:
         return RatioEstimate(
             estimate=math.nan,
@@ -148,12 +152,12 @@ def ratio_estimate(
     quantile = -float(special.stdtrit(pair.n - 1, alpha / 2))
     if error == 0.0:
         low = high = math.nan
-        reason = _NO_SPREAD
+        reason = say(_NO_SPREAD)
     elif method == "delta":
         low, high = summary.mean - quantile * error, summary.mean + quantile * error
     else:
         low, high = _correlated_set(pair, quantile)
-        reason = "" if math.isfinite(low) and math.isfinite(high) else _NOT_BOUNDED
+        reason = "" if math.isfinite(low) and math.isfinite(high) else say(_NOT_BOUNDED)
     return RatioEstimate(
         estimate=summary.mean,
         low=low,
@@ -250,10 +254,17 @@ def compare_ratios(
         (numerator_t, denominator_t, "treatment"),
         (numerator_c, denominator_c, "control"),
     ):
-        first = as_values(numerator, f"numerator of {name}")
-        second = as_values(denominator, f"denominator of {name}")
+        first = as_values(numerator, say("numerator of {name}", name=word(name)))
+        second = as_values(denominator, say("denominator of {name}", name=word(name)))
         if first.shape != second.shape:
-            raise DesignError(f"{first.size} numerators but {second.size} denominators of {name}")
+            raise DesignError(
+                say(
+                    "{first} numerators but {second} denominators of {name}",
+                    first=first.size,
+                    second=second.size,
+                    name=name,
+                )
+            )
         order = np.lexsort((first, second))
         pairs.append((first[order], second[order]))
         counts.append(int(np.count_nonzero(second)))
@@ -261,9 +272,9 @@ def compare_ratios(
     reason = ""
     for arm, (_, second), count, summary in zip(arms, pairs, counts, summaries, strict=True):
         if bool(np.any(second < 0)) and not reason:
-            reason = _NEGATIVE.format(arm=arm)
+            reason = say(_NEGATIVE, arm=word(arm))
         if count == 1 and summary.n > 1 and not reason:
-            reason = _ONE_DENOMINATOR.format(arm=arm)
+            reason = say(_ONE_DENOMINATOR, arm=word(arm))
     pair, other = _pair(summaries, alpha=alpha, metric=metric, arms=arms)
     if all(bool(np.all(first >= 0)) for first, _ in pairs):
         pair = replace(pair, nonnegative=True)
@@ -271,7 +282,7 @@ def compare_ratios(
     if reason or method != "permutation":
         return _by_t(pair, method, reason=reason, splits=permutations)
     if rng is None:
-        raise DesignError("permutations without rng", expected="a numpy.random.Generator")
+        raise DesignError(say("permutations without rng"), expected=say("a numpy.random.Generator"))
     null = _ratio_null(
         np.concatenate([first for first, _ in pairs]),
         np.concatenate([second for _, second in pairs]),
@@ -281,7 +292,7 @@ def compare_ratios(
         rng=rng,
     )
     test = permutation_test(pair.difference / pair.standard_error, null, alpha=alpha)
-    words = _METHODS[method].format(splits=null.size)
+    words = say(_METHODS[method], splits=formats.number(null.size))
     return _comparison(pair, words, test.p_value, test.low_quantile, test.high_quantile)
 
 
@@ -336,7 +347,7 @@ def compare_ratio_moments(
 
 def _check_method(method: str, known: dict[str, str]) -> None:
     if method not in known:
-        raise DesignError(f"method is {method!r}", expected=" or ".join(known))
+        raise DesignError(as_given("method", repr(method)), expected=say(" or ").join(known))
 
 
 def _pair(
@@ -346,7 +357,7 @@ def _pair(
     reason = ""
     for arm, summary in zip(arms, summaries, strict=True):
         if summary.n > 0 and summary.mean_x <= 0 and not reason:
-            reason = _NO_DENOMINATOR.format(arm=arm)
+            reason = say(_NO_DENOMINATOR, arm=word(arm))
     treatment, control = (_linearised(summary) for summary in summaries)
     pair = _Pair(
         treatment=treatment,
@@ -373,7 +384,7 @@ def _linearised(pair: PairMoments) -> Moments:
 
 def _by_t(pair: _Pair, method: str, *, reason: str, splits: int) -> Comparison:
     """Judge by Student's t with Welch's degrees of freedom."""
-    words = _METHODS[method].format(splits=splits)
+    words = say(_METHODS[method], splits=formats.number(splits))
     if reason:
         return _unknown(pair, words, reason=reason)
     first, second = pair.squared_errors
@@ -393,7 +404,7 @@ def _log_delta(pair: _Pair, relative: Effect, df: float, quantile: float) -> Eff
     ratio_t, ratio_c = pair.treatment.mean, pair.control.mean
     if ratio_t <= 0 or ratio_c <= 0:
         return replace(
-            relative, low=math.nan, high=math.nan, p_value=math.nan, reason=_NOT_POSITIVE
+            relative, low=math.nan, high=math.nan, p_value=math.nan, reason=say(_NOT_POSITIVE)
         )
     first, second = pair.squared_errors
     error = math.sqrt(first / ratio_t**2 + second / ratio_c**2)

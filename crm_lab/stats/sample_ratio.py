@@ -22,6 +22,7 @@ from scipy import stats
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError, Fault
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import check_count, check_share
 
 EXACT_UP_TO_TOTAL = 1_000
@@ -66,7 +67,7 @@ class SampleRatio(Result):
     alpha: float
     unplanned: dict[str, int]
     reason: str = ""
-    title: ClassVar[str] = "Sample ratio"
+    title: ClassVar[str] = message("Sample ratio")
 
     @property
     def is_mismatch(self) -> bool:
@@ -76,28 +77,36 @@ class SampleRatio(Result):
     def sentence(self) -> str:
         """Say whether the arms have the planned shares."""
         if self.unplanned:
-            arms = formats.listing(f"{arm} ({n:,})" for arm, n in self.unplanned.items())
-            return (
-                f"Assignment is broken: units are in arms without a planned share: {arms}. "
-                "Do not read effects before this is explained."
+            arms = formats.listing(
+                f"{word(arm)} ({formats.number(n)})" for arm, n in self.unplanned.items()
+            )
+            return say(
+                "Assignment is broken: units are in arms without a planned share: {arms}. "
+                "Do not read effects before this is explained.",
+                arms=arms,
             )
         if self.reason:
-            return f"The sample ratio cannot be checked, because {self.reason}."
+            return say("The sample ratio cannot be checked, because {reason}.", reason=self.reason)
         total = sum(self.observed.values())
         worst = max(self.shares, key=lambda arm: abs(self.observed[arm] / total - self.shares[arm]))
         found = formats.percent(self.observed[worst] / total, decimals=2)
         planned = formats.percent(self.shares[worst], decimals=2)
         shown = formats.p_value(self.p_value)
-        evidence = (
-            f"{worst} holds {found} of {total:,} units against {planned} planned "
-            f"(p {shown if shown.startswith('<') else '= ' + shown})"
+        evidence = say(
+            "{arm} holds {found} of {total} units against {planned} planned (p {p})",
+            arm=word(worst),
+            found=found,
+            total=formats.number(total),
+            planned=planned,
+            p=shown if shown.startswith("<") else f"= {shown}",
         )
         if self.is_mismatch:
-            return (
-                f"The arms do not have their planned shares: {evidence}. "
-                "Do not read effects before this is explained."
+            return say(
+                "The arms do not have their planned shares: {evidence}. "
+                "Do not read effects before this is explained.",
+                evidence=evidence,
             )
-        return f"The arms have their planned shares: {evidence}."
+        return say("The arms have their planned shares: {evidence}.", evidence=evidence)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per arm: units observed and expected, shares observed and planned."""
@@ -149,7 +158,9 @@ def sample_ratio_test(
     (0.0791, False)
     """
     check_share(alpha, "alpha")
-    counts = {arm: check_count(n, f"units of arm {arm}") for arm, n in observed.items()}
+    counts = {
+        arm: check_count(n, say("units of arm {arm}", arm=word(arm))) for arm, n in observed.items()
+    }
     _check_shares(shares)
     planned = {arm: float(share) for arm, share in shares.items() if share > 0}
     counts |= {arm: 0 for arm in planned if arm not in counts}
@@ -161,9 +172,9 @@ def sample_ratio_test(
     statistic, reason, method = math.nan, "", "chi-square test"
     p_value = math.nan
     if total == 0:
-        reason = "no planned arm holds a unit"
+        reason = say("no planned arm holds a unit")
     elif degrees == 0:
-        reason = "the plan has one arm"
+        reason = say("the plan has one arm")
     elif degrees == 1 and (total <= EXACT_UP_TO_TOTAL or min(expected) < EXACT_BELOW_EXPECTED):
         method = "exact binomial test"
         share = next(iter(planned.values()))
@@ -186,12 +197,20 @@ def sample_ratio_test(
 
 def _check_shares(shares: Mapping[str, float]) -> None:
     faults = [
-        Fault(found=f"share of arm {arm} is {share}", expected="a number from 0 to 1")
+        Fault(
+            found=say("share of arm {arm} is {share}", arm=word(arm), share=share),
+            expected=say("a number from 0 to 1"),
+        )
         for arm, share in shares.items()
         if not 0.0 <= share <= 1.0
     ]
     total = math.fsum(shares.values())
     if not faults and abs(total - 1.0) > _SHARE_SUM_TOLERANCE:
-        faults.append(Fault(found=f"the shares sum to {total:.6g}", expected="a sum of 1"))
+        faults.append(
+            Fault(
+                found=say("the shares sum to {total}", total=formats.significant(total, figures=6)),
+                expected=say("a sum of 1"),
+            )
+        )
     if faults:
         raise DesignError(faults)

@@ -30,27 +30,29 @@ from scipy import optimize, special
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, check_count, check_share
+from crm_lab.language import message, say
+from crm_lab.stats.arguments import FloatArray, as_given, check_count, check_share
 
 Boundary = Literal["obrien_fleming", "pocock", "lan_demets_obrien_fleming", "lan_demets_pocock"]
 """Shape of the bounds: two classical ones, and their alpha-spending versions."""
 
 BOUNDARY_WORDS: dict[Boundary, str] = {
-    "obrien_fleming": "O'Brien-Fleming",
-    "pocock": "Pocock",
-    "lan_demets_obrien_fleming": "O'Brien-Fleming type alpha spending (Lan-DeMets)",
-    "lan_demets_pocock": "Pocock type alpha spending (Lan-DeMets)",
+    "obrien_fleming": message("O'Brien-Fleming"),
+    "pocock": message("Pocock"),
+    "lan_demets_obrien_fleming": message("O'Brien-Fleming type alpha spending (Lan-DeMets)"),
+    "lan_demets_pocock": message("Pocock type alpha spending (Lan-DeMets)"),
 }
 
-_SENTENCE = (
-    "{looks} looks at {information} of the information, {boundary}: an effect is claimed when"
-    " {statistic} passes {bounds}. The last size must be {price} larger than with a single look;"
-    " on average {spared}, if the effect is as planned."
+_SENTENCE = message(
+    "{looks} looks at {information} of the information, {boundary}: an effect is "
+    "claimed when {statistic} passes {bounds}. The last size must be {price} "
+    "larger than with a single look; on average {spared}, if the effect is as "
+    "planned."
 )
-_ONE_LOOK = "One look at the end: an effect is claimed when {statistic} passes {bounds}."
-_SPARED = "it ends with {share} fewer customers than that single look"
-_AS_MANY = "it needs as many customers as that single look"
-_NOT_SPARED = "it needs {share} more customers than that single look"
+_ONE_LOOK = message("One look at the end: an effect is claimed when {statistic} passes {bounds}.")
+_SPARED = message("it ends with {share} fewer customers than that single look")
+_AS_MANY = message("it needs as many customers as that single look")
+_NOT_SPARED = message("it needs {share} more customers than that single look")
 
 MAX_LOOKS = 50
 SMALLEST_STEP = 0.005
@@ -95,7 +97,7 @@ class SequentialPlan(Result):
         Shape of the bounds.
     """
 
-    title: ClassVar[str] = "Planned looks"
+    title: ClassVar[str] = message("Planned looks")
     plotter: ClassVar[str] = "crm_lab.plots.design:plot_sequential"
 
     information: tuple[float, ...]
@@ -116,16 +118,17 @@ class SequentialPlan(Result):
         statistic = "|z|" if self.sides == 2 else "z"
         bounds = _series(formats.number(bound, decimals=2) for bound in self.bounds)
         if len(self.bounds) == 1:
-            return _ONE_LOOK.format(statistic=statistic, bounds=bounds)
+            return say(_ONE_LOOK, statistic=statistic, bounds=bounds)
         saved = 1 - self.average_size_effect
         share = formats.percent(abs(saved), decimals=0)
-        spared = (_SPARED if saved > 0 else _NOT_SPARED).format(share=share)
+        spared = say(_SPARED if saved > 0 else _NOT_SPARED, share=share)
         if abs(saved) < 0.005:
-            spared = _AS_MANY
-        return _SENTENCE.format(
+            spared = say(_AS_MANY)
+        return say(
+            _SENTENCE,
             looks=len(self.bounds),
             information=_series(_share(share) for share in self.information),
-            boundary=BOUNDARY_WORDS[self.boundary],
+            boundary=say(BOUNDARY_WORDS[self.boundary]),
             statistic=statistic,
             bounds=bounds,
             price=formats.percent(self.inflation - 1),
@@ -195,16 +198,24 @@ def group_sequential(
     """
     information = _check_information(looks)
     if not 0.0 < alpha < 0.5:
-        raise DesignError(f"alpha is {alpha}", expected="an error level between 0 and 0.5")
+        raise DesignError(
+            as_given("alpha", alpha), expected=say("an error level between 0 and 0.5")
+        )
     if sides not in (1, 2):
-        raise DesignError(f"sides is {sides!r}", expected="1 or 2")
+        raise DesignError(as_given("sides", repr(sides)), expected=say("1 or 2"))
     if boundary not in BOUNDARY_WORDS:
         raise DesignError(
-            f"boundary is {boundary!r}", expected=f"one of {', '.join(BOUNDARY_WORDS)}"
+            as_given("boundary", repr(boundary)),
+            expected=say("one of {words}", words=", ".join(BOUNDARY_WORDS)),
         )
     check_share(power, "power")
     if power <= alpha / sides:
-        raise DesignError(f"power is {power}", expected=f"a power above {alpha / sides:g}")
+        raise DesignError(
+            as_given("power", power),
+            expected=say(
+                "a power above {alpha}", alpha=formats.significant(alpha / sides, figures=6)
+            ),
+        )
     if boundary in ("obrien_fleming", "pocock"):
         bounds = _shaped_bounds(information, alpha, sides, flat=boundary == "pocock")
     else:
@@ -238,23 +249,37 @@ def _check_information(looks: int | Sequence[float]) -> tuple[float, ...]:
     if isinstance(looks, (int, np.integer)):
         count = check_count(looks, "looks", minimum=1)
         if count > MAX_LOOKS:
-            raise DesignError(f"{count} looks", expected=f"at most {MAX_LOOKS} looks")
+            raise DesignError(
+                say("{count} looks", count=count),
+                expected=say("at most {looks} looks", looks=MAX_LOOKS),
+            )
         return tuple((index + 1) / count for index in range(count))
     try:
         information = tuple(float(share) for share in looks)
     except (TypeError, ValueError):
         raise DesignError(
-            f"looks is {looks!r}", expected="a number of looks, or shares of the information"
+            as_given("looks", repr(looks)),
+            expected=say("a number of looks, or shares of the information"),
         ) from None
     steps = np.diff((0.0, *information))
     if not information or len(information) > MAX_LOOKS or not np.all(steps >= SMALLEST_STEP - 1e-9):
         raise DesignError(
-            f"looks at {formats.listing(str(share) for share in information) or 'nothing'}",
-            expected=f"1 to {MAX_LOOKS} shares that rise by {SMALLEST_STEP} or more",
+            say(
+                "looks at {shares}",
+                shares=formats.listing(str(share) for share in information) or say("nothing"),
+            ),
+            expected=say(
+                "1 to {looks} shares that rise by {step} or more",
+                looks=MAX_LOOKS,
+                step=SMALLEST_STEP,
+            ),
         )
     if abs(information[-1] - 1.0) > 1e-9:
         raise DesignError(
-            f"the last look is at {information[-1]} of the information", expected="a last look at 1"
+            say(
+                "the last look is at {information} of the information", information=information[-1]
+            ),
+            expected=say("a last look at 1"),
         )
     return (*information[:-1], 1.0)
 
@@ -384,4 +409,6 @@ def _share(share: float) -> str:
 
 def _series(words: Iterable[str]) -> str:
     every = list(words)
-    return every[0] if len(every) == 1 else f"{', '.join(every[:-1])} and {every[-1]}"
+    if len(every) == 1:
+        return every[0]
+    return say("{words} and {last}", words=", ".join(every[:-1]), last=every[-1])

@@ -20,7 +20,8 @@ from tqdm.auto import tqdm
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
-from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
+from crm_lab.language import message, say, word
+from crm_lab.stats.arguments import FloatArray, as_given, as_values, check_count, check_share
 from crm_lab.stats.permutation import permutation_null, permutation_test
 from crm_lab.stats.proportions import proportion_interval
 
@@ -32,15 +33,20 @@ SHARED_NULL_FROM = 1_000
 _SHARED_DRAWS = 8
 _CONFIDENCE_ALPHA = 0.05
 
-_SENTENCE = (
-    "On the company's own history, with {n_treatment:,} treated and {n_control:,} control"
-    " customers, an effect of {effect} or more by {how} is found with probability {power}."
+_SENTENCE = message(
+    "On the company's own history, with {n_treatment} treated and {n_control} "
+    "control customers, an effect of {effect} or more by {how} is found with "
+    "probability {power}."
 )
-_UNREACHED = (
-    "On the company's own history, with {n_treatment:,} treated and {n_control:,} control"
-    " customers, the smallest effect by {how} that is found with probability {power} cannot be"
-    " told: {reason}."
+_UNREACHED = message(
+    "On the company's own history, with {n_treatment} treated and {n_control} "
+    "control customers, the smallest effect by {how} that is found with "
+    "probability {power} cannot be told: {reason}."
 )
+_ONE_NULL = message(
+    "studentised permutation, {splits} splits, one null distribution for all samples"
+)
+_NULL_PER_SAMPLE = message("studentised permutation, {splits} splits, its own per sample")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -72,7 +78,7 @@ class SimulatedPower(Result):
         Why there is no ``detectable``; empty otherwise.
     """
 
-    title: ClassVar[str] = "Power on the company's own history"
+    title: ClassVar[str] = message("Power on the company's own history")
     plotter: ClassVar[str] = "crm_lab.plots.design:plot_simulated_power"
 
     effects: tuple[float, ...]
@@ -91,11 +97,12 @@ class SimulatedPower(Result):
 
     def sentence(self) -> str:
         """Say the smallest effect that is found."""
-        return (_UNREACHED if self.reason else _SENTENCE).format(
-            n_treatment=self.n_treatment,
-            n_control=self.n_control,
+        return say(
+            _UNREACHED if self.reason else _SENTENCE,
+            n_treatment=formats.number(self.n_treatment),
+            n_control=formats.number(self.n_control),
             effect=formats.percent(self.detectable, decimals=0, signed=True),
-            how=self.how,
+            how=word(self.how),
             power=formats.percent(self.power, decimals=0),
             reason=self.reason,
         )
@@ -222,7 +229,7 @@ def simulate_power(
     nulls = [_shared_null(shop, e, permutations) for e in planted] if share_null else []
     lifts = np.zeros(len(planted), dtype=np.int64)
     drops = np.zeros(len(planted), dtype=np.int64)
-    for _ in tqdm(range(replicates), desc=f"power, {how}", disable=not progress):
+    for _ in tqdm(range(replicates), desc=say("power, {how}", how=word(how)), disable=not progress):
         control, treated = shop.draw(max(planted))
         for index, effect in enumerate(planted):
             arm = shop.plant(treated, effect, max(planted))
@@ -234,7 +241,6 @@ def simulate_power(
                 lifts[index] += t > 0
                 drops[index] += t < 0
     detectable, reason = _interpolate(planted, lifts, drops, replicates, power)
-    whose = "one null distribution for all samples" if share_null else "its own per sample"
     return SimulatedPower(
         effects=planted,
         lifts=tuple(int(count) for count in lifts),
@@ -247,7 +253,9 @@ def simulate_power(
         n_control=n_control,
         alpha=alpha,
         power=power,
-        method=f"studentised permutation, {permutations:,} splits, {whose}",
+        method=say(
+            _ONE_NULL if share_null else _NULL_PER_SAMPLE, splits=formats.number(permutations)
+        ),
         reason=reason,
     )
 
@@ -331,18 +339,22 @@ def _interpolate(
     """Find where the power of increases first reaches ``power``; power never falls by chance."""
     increases = [index for index, effect in enumerate(effects) if effect > 0]
     if not increases:
-        return math.nan, "no increase was planted"
+        return math.nan, say("no increase was planted")
     sizes = np.array([effects[index] for index in increases])
     reached = np.maximum.accumulate(lifts[increases] / replicates)
     above = np.flatnonzero(reached >= power)
     if above.size == 0:
         share = formats.percent(float(reached[-1]), decimals=0)
         largest = formats.percent(float(sizes[-1]), decimals=0, signed=True)
-        return math.nan, f"the largest planted, {largest}, was found in {share} of the replicates"
+        return math.nan, say(
+            "the largest planted, {largest}, was found in {share} of the replicates",
+            largest=largest,
+            share=share,
+        )
     first = int(above[0])
     if first == 0:
         # Without any effect half of the promised errors are lifts: too few to interpolate from.
-        return math.nan, "the smallest increase was found already: plant smaller ones"
+        return math.nan, say("the smallest increase was found already: plant smaller ones")
     low, high = reached[first - 1], reached[first]
     weight = (power - low) / (high - low)
     return float(sizes[first - 1] + weight * (sizes[first] - sizes[first - 1])), ""
@@ -353,12 +365,13 @@ def _check_history(values: ArrayLike) -> FloatArray:
     bad = int((~np.isfinite(history)).sum() + (history < 0).sum())
     if bad:
         raise DesignError(
-            f"{bad:,} past values are negative, missing or infinite",
-            expected="one value of 0 or more per customer",
+            say("{bad} past values are negative, missing or infinite", bad=formats.number(bad)),
+            expected=say("one value of 0 or more per customer"),
         )
     if history.size < 2 or history.min() == history.max():
         raise DesignError(
-            f"{history.size} past values that do not vary", expected="a history with variation"
+            say("{history} past values that do not vary", history=history.size),
+            expected=say("a history with variation"),
         )
     return history
 
@@ -366,15 +379,23 @@ def _check_history(values: ArrayLike) -> FloatArray:
 def _check_effects(effects: Sequence[float], how: Mechanism, rate: float) -> tuple[float, ...]:
     planted = tuple(sorted({float(effect) for effect in effects}))
     if how not in ("more buyers", "larger spend"):
-        raise DesignError(f"how is {how!r}", expected="'more buyers' or 'larger spend'")
+        raise DesignError(
+            as_given("how", repr(how)), expected=say("'more buyers' or 'larger spend'")
+        )
     if not planted or not all(math.isfinite(e) and e > -1.0 for e in planted):
         raise DesignError(
-            f"effects are {list(effects)!r}", expected="one or more finite numbers above -1"
+            say("effects are {effects!r}", effects=list(effects)),
+            expected=say("one or more finite numbers above -1"),
         )
     if how == "more buyers" and rate * (1.0 + planted[-1]) > 1.0 + 1e-12:
         raise DesignError(
-            f"an effect of {formats.percent(planted[-1], signed=True)} by more buyers, where"
-            f" {formats.percent(rate)} buy already",
-            expected=f"effects of at most {1.0 / rate - 1.0:.4g}",
+            say(
+                "an effect of {planted} by more buyers, where {rate} buy already",
+                planted=formats.percent(planted[-1], signed=True),
+                rate=formats.percent(rate),
+            ),
+            expected=say(
+                "effects of at most {rate}", rate=formats.significant(1.0 / rate - 1.0, figures=4)
+            ),
         )
     return planted

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.adjustment import cuped
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.stats.permutation import random_subsets
@@ -151,7 +153,10 @@ def group_strata(
     codes, known = pd.factorize(labels)
     missing = int((codes < 0).sum())
     if missing:
-        raise DesignError(f"{missing:,} units have no stratum", expected="a stratum for everybody")
+        raise DesignError(
+            say("{missing} units have no stratum", missing=formats.number(missing)),
+            expected=say("a stratum for everybody"),
+        )
     names = [str(label) for label in known]
     split = stratum_t.size
     counts = np.array(
@@ -196,21 +201,29 @@ def as_covariates(
     if x_t is None and x_c is None:
         return None
     if x_t is None or x_c is None:
-        raise DesignError("one arm has covariates and the other has none")
+        raise DesignError(say("one arm has covariates and the other has none"))
     found = []
     for x, n, name in ((x_t, n_t, "x_t"), (x_c, n_c, "x_c")):
         try:
             array = np.asarray(x, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise DesignError(f"{name} holds something that is not a number: {error}") from error
+            raise DesignError(
+                say("{name} holds something that is not a number: {error}", name=name, error=error)
+            ) from error
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[0] != n:
-            raise DesignError(f"{name} has shape {np.shape(x)}", expected=f"({n},) or ({n}, k)")
+            raise DesignError(
+                say("{name} has shape {x}", name=name, x=np.shape(x)),
+                expected=say("({n},) or ({n}, k)", n=n),
+            )
         found.append(array)
     if found[0].shape[1] != found[1].shape[1]:
         raise DesignError(
-            f"{found[0].shape[1]} covariates in the treatment but {found[1].shape[1]} in the"
-            " control"
+            say(
+                "{treatment} covariates in the treatment but {control} in the control",
+                treatment=found[0].shape[1],
+                control=found[1].shape[1],
+            )
         )
     return found[0], found[1]
 

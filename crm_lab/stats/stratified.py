@@ -31,8 +31,9 @@ from numpy.typing import ArrayLike, NDArray
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, say_many
 from crm_lab.stats.adjustment import Adjustment
-from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
+from crm_lab.stats.arguments import FloatArray, as_given, as_values, check_count, check_share
 from crm_lab.stats.effects import Comparison
 from crm_lab.stats.permutation import permutation_test
 from crm_lab.stats.strata import (
@@ -56,23 +57,28 @@ from crm_lab.stats.studentised import (
 StratifiedMethod = Literal["permutation", "t"]
 
 _WORDS: dict[StratifiedMethod, str] = {
-    "permutation": "post-stratified means; studentised permutation within strata, {splits:,} "
-    "splits; relative lift by Fieller's set",
-    "t": "post-stratified means; t with Satterthwaite's degrees of freedom; relative lift by "
-    "Fieller's set",
+    "permutation": message(
+        "post-stratified means; studentised permutation within strata, {splits} splits; relative"
+        " lift by Fieller's set"
+    ),
+    "t": message(
+        "post-stratified means; t with Satterthwaite's degrees of freedom; relative lift by"
+        " Fieller's set"
+    ),
 }
-_CUPED = "; CUPED within strata, theta pooled over them"
-_ANCOVA = "analysis of covariance with a term per stratum, theta pooled within arms"
-_EMPTY = "an arm is empty"
-_THIN = "an arm has fewer than {units:,} units"
-_NOT_FINITE = "an outcome is missing or infinite"
-_COVARIATE = "a covariate is missing or infinite"
-_NO_VARIATION = "the values do not vary within any stratum"
-_MERGED = "Too thin to stand alone, and read together: {names}."
-_ONE_STRATUM = "One stratum is left, so nothing was stratified."
-_GAIN = "The strata{history} took {share} of the variance away."
-_NO_GAIN = "The strata{history} took no variance away."
-_HISTORY = " and the history"
+_CUPED = message("; CUPED within strata, theta pooled over them")
+_ANCOVA = message("analysis of covariance with a term per stratum, theta pooled within arms")
+_EMPTY = message("an arm is empty")
+_THIN = message("an arm has fewer than {units} units")
+_NOT_FINITE = message("an outcome is missing or infinite")
+_COVARIATE = message("a covariate is missing or infinite")
+_NO_VARIATION = message("the values do not vary within any stratum")
+_MERGED = message("Too thin to stand alone, and read together: {names}.")
+_ONE_STRATUM = message("One stratum is left, so nothing was stratified.")
+_GAIN = message("The strata took {share} of the variance away.")
+_GAIN_WITH_HISTORY = message("The strata and the history took {share} of the variance away.")
+_NO_GAIN = message("The strata took no variance away.")
+_NO_GAIN_WITH_HISTORY = message("The strata and the history took no variance away.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -124,23 +130,27 @@ class StratifiedComparison(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return f"{self.comparison.title}, within {len(self.strata):,} strata"
+        return say_many(
+            "{comparison}, within {count} stratum",
+            "{comparison}, within {count} strata",
+            len(self.strata),
+            comparison=self.comparison.title,
+        )
 
     def sentence(self) -> str:
         """Say the comparison, what stratifying brought, and which strata were merged."""
         parts = [self.comparison.sentence()]
         if self.merged:
-            parts.append(_MERGED.format(names=formats.listing(self.merged)))
+            parts.append(say(_MERGED, names=formats.listing(self.merged)))
         if self.reason:
             return " ".join(parts)
-        history = _HISTORY if self.theta else ""
         if len(self.strata) == 1 and not self.theta:
-            parts.append(_ONE_STRATUM)
+            parts.append(say(_ONE_STRATUM))
         elif self.variance_reduction > 0:
             share = formats.percent(self.variance_reduction, decimals=0)
-            parts.append(_GAIN.format(history=history, share=share))
+            parts.append(say(_GAIN_WITH_HISTORY if self.theta else _GAIN, share=share))
         else:
-            parts.append(_NO_GAIN.format(history=history))
+            parts.append(say(_NO_GAIN_WITH_HISTORY if self.theta else _NO_GAIN))
         return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -245,11 +255,13 @@ def compare_stratified_means(
     check_count(permutations, "permutations", minimum=1)
     check_count(minimum_units, "minimum_units", minimum=2)
     if method not in _WORDS:
-        raise DesignError(f"method is {method!r}", expected="'permutation' or 't'")
+        raise DesignError(as_given("method", repr(method)), expected=say("'permutation' or 't'"))
     treatment, control = as_values(y_t, "y_t"), as_values(y_c, "y_c")
     grouping = _grouped(treatment, stratum_t, control, stratum_c, minimum_units)
     covariates = as_covariates(x_t, treatment.size, x_c, control.size)
-    words = _WORDS[method].format(splits=permutations) + (_CUPED if covariates else "")
+    words = say(_WORDS[method], splits=formats.number(permutations)) + (
+        say(_CUPED) if covariates else ""
+    )
     labels = Labels(alpha=alpha, method=words, metric=metric, arms=arms)
     reason = _reason(treatment, control, covariates, minimum_units)
     theta: tuple[float, ...] = ()
@@ -265,7 +277,7 @@ def compare_stratified_means(
     weights = (cells[0].n + cells[1].n) / max(treatment.size + control.size, 1)
     first, second = (cell.estimate(weights) for cell in cells)
     if not reason and not first.squared_error + second.squared_error > 0:
-        reason = _NO_VARIATION
+        reason = say(_NO_VARIATION)
     if reason:
         found, gain = (
             no_comparison(_plain(treatment), _plain(control), labels, reason=reason),
@@ -351,7 +363,7 @@ def adjust_by_strata(
             control=control.copy(),
             theta=(math.nan,) * k,
             convention="within",
-            method=_ANCOVA,
+            method=say(_ANCOVA),
             variance_reduction=math.nan,
             reason=reason,
         )
@@ -373,7 +385,7 @@ def adjust_by_strata(
         control=adjusted[1],
         theta=tuple(float(value) for value in theta),
         convention="within",
-        method=_ANCOVA,
+        method=say(_ANCOVA),
         variance_reduction=1.0 - after / before if before > 0 else 0.0,
     )
 
@@ -388,7 +400,14 @@ def _grouped(
     labels = (np.asarray(stratum_t), np.asarray(stratum_c))
     for y, label, name in zip((treatment, control), labels, ("treatment", "control"), strict=True):
         if label.shape != y.shape:
-            raise DesignError(f"{y.size} values but {label.size} labels of strata in the {name}")
+            raise DesignError(
+                say(
+                    "{y} values but {label} labels of strata in the {name}",
+                    y=y.size,
+                    label=label.size,
+                    name=name,
+                )
+            )
     return group_strata(*labels, minimum_units=minimum_units)
 
 
@@ -399,13 +418,13 @@ def _reason(
     minimum_units: int,
 ) -> str:
     if treatment.size == 0 or control.size == 0:
-        return _EMPTY
+        return say(_EMPTY)
     if min(treatment.size, control.size) < minimum_units:
-        return _THIN.format(units=minimum_units)
+        return say(_THIN, units=formats.number(minimum_units))
     if not (np.all(np.isfinite(treatment)) and np.all(np.isfinite(control))):
-        return _NOT_FINITE
+        return say(_NOT_FINITE)
     if covariates and not all(np.all(np.isfinite(x)) for x in covariates):
-        return _COVARIATE
+        return say(_COVARIATE)
     return ""
 
 

@@ -16,11 +16,15 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from crm_lab.language import message, say, word
 from crm_lab.stats.effects import Comparison, Effect, Scale, unknown_effect
 from crm_lab.stats.means import fieller_set
 from crm_lab.stats.permutation import tie_slack
 
-TOO_FEW_SPLITS = "there are too few splits for this alpha"
+TOO_FEW_SPLITS = message("there are too few splits for this alpha")
+_NOT_ABOVE = message("the value of arm {arm} is not above zero")
+_CONSTANT = message("the values of arm {arm} do not vary")
+_NEAR_ZERO = message("the value of arm {arm} cannot be told apart from zero")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +176,14 @@ def comparison(
         n_control=control.n,
         treatment_value=treatment.value,
         control_value=control.value,
-        reason="" if math.isfinite(low) and math.isfinite(high) else open_reason,
+        reason="" if math.isfinite(low) and math.isfinite(high) else say(open_reason),
     )
     reason = no_relative
     if not reason and control.value <= 0:
-        reason = f"the value of arm {labels.arms[1]} is not above zero"
+        reason = say(_NOT_ABOVE, arm=word(labels.arms[1]))
     elif not reason and treatment.squared_error <= 0:
         # The statistic of Fieller is then the same for every ratio.
-        reason = f"the values of arm {labels.arms[0]} do not vary"
+        reason = say(_CONSTANT, arm=word(labels.arms[0]))
     relative = (
         _nothing("relative", reason, treatment, control, labels)
         if reason
@@ -238,7 +242,7 @@ def _relative(
     high = 1.0 if absolute.high == 0 else high
     reason = absolute.reason
     if not reason and not (math.isfinite(low) and math.isfinite(high)):
-        reason = f"the value of arm {labels.arms[1]} cannot be told apart from zero"
+        reason = say(_NEAR_ZERO, arm=word(labels.arms[1]))
     return Effect(
         name="relative",
         estimate=absolute.estimate / control.value,

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray, as_values, check_positive, check_share
 
 MAX_POINTS = 400
@@ -100,11 +101,13 @@ def life_table(times: ArrayLike, happened: ArrayLike) -> LifeTable:
     """
     values, flags = as_values(times, "times"), as_values(happened, "happened")
     if values.shape != flags.shape:
-        raise DesignError(f"{values.size} times but {flags.size} of happened")
+        raise DesignError(
+            say("{values} times but {flags} of happened", values=values.size, flags=flags.size)
+        )
     if not np.all(np.isfinite(values) & (values >= 0)):
-        raise DesignError("a time is negative or missing", expected="finite times from 0")
+        raise DesignError(say("a time is negative or missing"), expected=say("finite times from 0"))
     if not np.all((flags == 0) | (flags == 1)):
-        raise DesignError("happened holds something else than yes and no")
+        raise DesignError(say("happened holds something else than yes and no"))
     distinct, position = np.unique(values, return_inverse=True)
     left = np.bincount(position, minlength=distinct.size)
     events = np.bincount(position, weights=flags, minlength=distinct.size)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, say_many, word
 from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_positive, check_share
 from crm_lab.stats.effects import Effect, size_reason, unknown_effect
 from crm_lab.stats.inversion import least_alpha
@@ -35,28 +36,31 @@ from crm_lab.stats.survival import (
 
 _ARMS = ("treatment", "control")
 
-_MEAN_METHOD = "area under the Kaplan-Meier curve, studentised permutation, {splits:,} splits"
-_SHARE_METHOD = "Kaplan-Meier, Wilson intervals joined (Newcombe's hybrid score)"
-_PERMUTED = "log-rank scores, studentised permutation, {splits:,} splits"
+_MEAN_METHOD = message(
+    "area under the Kaplan-Meier curve, studentised permutation, {splits} splits"
+)
+_SHARE_METHOD = message("Kaplan-Meier, Wilson intervals joined (Newcombe's hybrid score)")
+_PERMUTED = message("log-rank scores, studentised permutation, {splits} splits")
 
-_NOT_WATCHED = "nobody in arm {arm} was watched until {time:g} {unit}"
-_NO_EVENTS = "there is no event in either arm"
-_NONE_YET = "the share is {share} in both arms"
-_FEW = "too few permutations for alpha"
-_NO_SPREAD = "the times do not vary within either arm"
-_CANNOT = "{metric}: cannot conclude, because {reason}."
-_SHARE_PART = (
-    "{metric}: within {time:g} {unit} it came to {share_t} of {variant} and {share_c} of"
-    " {control}, difference {difference} percentage points ({interval})."
+_NOT_WATCHED = message("nobody in arm {arm} was watched until {span}")
+_NO_EVENTS = message("there is no event in either arm")
+_NONE_YET = message("the share is {share} in both arms")
+_FEW = message("too few permutations for alpha")
+_NO_SPREAD = message("the times do not vary within either arm")
+_CANNOT = message("{metric}: cannot conclude, because {reason}.")
+_SHARE_PART = message(
+    "{metric}: within {span} it came to {share_t} of {variant} and "
+    "{share_c} of {control}, difference {difference} percentage points "
+    "({interval})."
 )
-_MEAN_PART = (
-    " Up to {time:g} {unit} a unit waits {mean_t} {unit} on average against {mean_c}, difference"
-    " {difference} ({interval})."
+_MEAN_PART = message(
+    " Up to {span} a unit waits {mean_t} {unit} on average against "
+    "{mean_c}, difference {difference} ({interval})."
 )
-_MEAN_UNKNOWN = " The mean time without it is not known, because {reason}."
-_NO_TEST = " Cannot conclude, because {reason}."
-_DIFFERS = " The data show that the curves differ at the {level} level (p {p})."
-_SAME = " Cannot conclude at the {level} level that the curves differ (p {p})."
+_MEAN_UNKNOWN = message(" The mean time without it is not known, because {reason}.")
+_NO_TEST = message(" Cannot conclude, because {reason}.")
+_DIFFERS = message(" The data show that the curves differ at the {level} level (p {p}).")
+_SAME = message(" Cannot conclude at the {level} level that the curves differ (p {p}).")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,21 +131,26 @@ class SurvivalComparison(Result):
     @property
     def title(self) -> str:  # type: ignore[override]
         """The heading of the card."""
-        return f"{self.metric}: {self.variant} against {self.control}"
+        return say(
+            "{metric}: {variant} against {control}",
+            metric=word(self.metric),
+            variant=word(self.variant),
+            control=word(self.control),
+        )
 
     def sentence(self) -> str:
         """Say the share by the last time, the mean time, and what the test allows to conclude."""
         known = [row for row in self.shares if row.effect.is_known]
         if not known and not self.restricted_mean.is_known:
             reason = self.reason or self.restricted_mean.reason
-            return _CANNOT.format(metric=self.metric, reason=reason)
-        text = self._share(known[-1]) if known else f"{self.metric}."
+            return say(_CANNOT, metric=word(self.metric), reason=reason)
+        text = self._share(known[-1]) if known else f"{word(self.metric)}."
         text += self._mean()
         if math.isnan(self.p_value):
-            return text + _NO_TEST.format(reason=self.reason)
+            return text + say(_NO_TEST, reason=self.reason)
         shown = formats.p_value(self.p_value)
-        words = _DIFFERS if self.p_value <= self.alpha else _SAME
-        return text + words.format(
+        return text + say(
+            _DIFFERS if self.p_value <= self.alpha else _SAME,
             level=formats.percent(self.alpha, decimals=0 if self.alpha >= 0.01 else 2),
             p=shown if shown.startswith("<") else f"= {shown}",
         )
@@ -185,12 +194,12 @@ class SurvivalComparison(Result):
         effect = row.effect
         low, high = 100 * effect.low, 100 * effect.high
         places = min(formats.decimals_for(low, high), 4)
-        return _SHARE_PART.format(
-            metric=self.metric,
-            time=row.time,
-            unit=self.unit,
-            variant=self.variant,
-            control=self.control,
+        return say(
+            _SHARE_PART,
+            metric=word(self.metric),
+            span=_span(row.time, self.unit),
+            variant=word(self.variant),
+            control=word(self.control),
             share_t=formats.percent(effect.treatment_value),
             share_c=formats.percent(effect.control_value),
             difference=formats.number(100 * effect.estimate, decimals=places, signed=True),
@@ -200,11 +209,12 @@ class SurvivalComparison(Result):
     def _mean(self) -> str:
         effect = self.restricted_mean
         if not effect.is_known:
-            return _MEAN_UNKNOWN.format(reason=effect.reason)
+            return say(_MEAN_UNKNOWN, reason=effect.reason)
         places = min(max(formats.decimals_for(effect.low, effect.high), 0), 4)
-        return _MEAN_PART.format(
-            time=self.horizon,
-            unit=self.unit,
+        return say(
+            _MEAN_PART,
+            span=_span(self.horizon, self.unit),
+            unit=word(self.unit),
             mean_t=formats.number(effect.treatment_value, decimals=places),
             mean_c=formats.number(effect.control_value, decimals=places),
             difference=formats.number(effect.estimate, decimals=places, signed=True),
@@ -296,7 +306,7 @@ def compare_survival(
     check_share(alpha, "alpha")
     check_positive(horizon, "horizon")
     check_count(permutations, "permutations", minimum=1)
-    points = tuple(check_positive(time, "a time of by") for time in by) or (float(horizon),)
+    points = tuple(check_positive(time, say("a time of by")) for time in by) or (float(horizon),)
     tables = []
     for times, happened, arm in (
         (times_t, happened_t, "treatment"),
@@ -310,9 +320,9 @@ def compare_survival(
     small = size_reason(tables[0].n, tables[1].n, arms=arms)
     statistic, p_value = log_rank(*tables) if not small else (math.nan, math.nan)
     events = sum(float(table.events.sum()) for table in tables)
-    reason = small or ("" if events else _NO_EVENTS)
+    reason = small or ("" if events else say(_NO_EVENTS))
     if not reason and math.isnan(p_value):
-        reason = _NO_SPREAD
+        reason = say(_NO_SPREAD)
     pooled = [
         np.concatenate([as_values(one, "times"), as_values(other, "times")])
         for one, other in ((times_t, times_c), (happened_t, happened_c))
@@ -340,7 +350,7 @@ def compare_survival(
         ),
         statistic=statistic,
         p_value=p_value,
-        method=_PERMUTED.format(splits=permutations),
+        method=say(_PERMUTED, splits=formats.number(permutations)),
         reason=reason,
     )
 
@@ -380,7 +390,7 @@ def _log_rank_p(draw: _Draw, alpha: float) -> float:
 def _unwatched(tables: list[LifeTable], time: float, arms: tuple[str, str], unit: str) -> str:
     for arm, table in zip(arms, tables, strict=True):
         if not table.reaches(time):
-            return _NOT_WATCHED.format(arm=arm, time=time, unit=unit)
+            return say(_NOT_WATCHED, arm=word(arm), span=_span(time, unit))
     return ""
 
 
@@ -398,14 +408,14 @@ def _unknown(tables: list[LifeTable], reason: str, method: str, alpha: float) ->
 def _mean_effect(
     draw: _Draw, horizon: float, alpha: float, arms: tuple[str, str], unit: str, small: str
 ) -> Effect:
-    tables, method = draw.tables, _MEAN_METHOD.format(splits=draw.permutations)
+    tables, method = draw.tables, say(_MEAN_METHOD, splits=formats.number(draw.permutations))
     reason = small or _unwatched(tables, horizon, arms, unit)
     if reason:
         return _unknown(tables, reason, method, alpha)
     (mean_t, square_t), (mean_c, square_c) = (restricted_mean(t, horizon) for t in tables)
     error = math.sqrt(square_t + square_c)
     if error == 0.0:
-        return _unknown(tables, _NO_SPREAD, method, alpha)
+        return _unknown(tables, say(_NO_SPREAD), method, alpha)
     whole = life_table(draw.times, draw.happened)
     scores = restricted_mean_scores(draw.times, draw.happened, whole, horizon)
     t = (mean_t - mean_c) / error
@@ -416,7 +426,7 @@ def _mean_effect(
         0.0 if abs(t - quantile) <= slack else error * (t - quantile)
         for quantile in (test.high_quantile, test.low_quantile)
     )
-    few = "" if math.isfinite(low) and math.isfinite(high) else _FEW
+    few = "" if math.isfinite(low) and math.isfinite(high) else say(_FEW)
     return Effect(
         name="absolute",
         estimate=mean_t - mean_c,
@@ -443,7 +453,7 @@ def _share_effect(
 ) -> Effect:
     reason = small or _unwatched(tables, time, arms, unit)
     if reason:
-        return _unknown(tables, reason, _SHARE_METHOD, alpha)
+        return _unknown(tables, reason, say(_SHARE_METHOD), alpha)
     share_t, share_c = (share_by(table, time) for table in tables)
     shares = np.array([share_t, share_c])
     sizes = np.array([effective_sizes(table, np.array([float(time)]))[0] for table in tables])
@@ -457,7 +467,7 @@ def _share_effect(
     low, high = interval(alpha)
     # Nobody or everybody has had it: there is an interval, but nothing to test.
     same = (
-        _NONE_YET.format(share=formats.percent(share_t, decimals=0))
+        say(_NONE_YET, share=formats.percent(share_t, decimals=0))
         if share_t == share_c in (0.0, 1.0)
         else ""
     )
@@ -467,7 +477,7 @@ def _share_effect(
         low=low,
         high=high,
         p_value=math.nan if same else least_alpha(interval, alpha),
-        method=_SHARE_METHOD,
+        method=say(_SHARE_METHOD),
         alpha=alpha,
         n_treatment=tables[0].n,
         n_control=tables[1].n,
@@ -475,3 +485,10 @@ def _share_effect(
         control_value=share_c,
         reason=same,
     )
+
+
+def _span(time: float, unit: str) -> str:
+    """Write a length of time; days in the plural of the language."""
+    if unit == "days" and float(time).is_integer():
+        return say_many("{count} day", "{count} days", int(time))
+    return f"{formats.significant(time, figures=6)} {word(unit)}"

@@ -26,6 +26,7 @@ from scipy import optimize, sparse
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift import wording
 
@@ -61,9 +62,14 @@ class Option:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.cost) and self.cost >= 0):
-            raise DesignError(f"the cost of {self.name} is {self.cost}", expected="0 or more")
+            raise DesignError(
+                say("the cost of {name} is {cost}", name=self.name, cost=self.cost),
+                expected=say("0 or more"),
+            )
         if self.capacity is not None and self.capacity < 0:
-            raise DesignError(f"the capacity of {self.name} is {self.capacity}")
+            raise DesignError(
+                say("the capacity of {name} is {capacity}", name=self.name, capacity=self.capacity)
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -121,31 +127,23 @@ class Allocation(Result):
     def sentence(self) -> str:
         """Say how many get something, what it is expected to earn, and the gap."""
         if not self.sent.any():
-            return wording.ALLOCATION_NOBODY
-        limits = (
-            ""
-            if self.budget is None
-            else wording.ALLOCATION_BUDGET.format(
-                budget=formats.money(self.budget, self.currency).strip()
-            )
-        )
-        written = formats.percent(self.gap, decimals=2)
-        gap = (
-            wording.ALLOCATION_GAP.format(gap=written)
+            return say(wording.ALLOCATION_NOBODY)
+        values = {
+            "contacts": formats.number(int(self.sent.sum())),
+            "customers": formats.number(self.contacted),
+            "spent": formats.money(self.spent, self.currency).strip(),
+            "profit": formats.money(self.profit, self.currency).strip(),
+            "gap": say(wording.ALLOCATION_GAP, gap=formats.percent(self.gap, decimals=2))
             if self.gap >= SMALLEST_GAP
-            else wording.ALLOCATION_BEST
-        )
-        several = wording.ALLOCATION_SEVERAL if self.cap > 1 else ""
-        return wording.ALLOCATION.format(
-            contacts=formats.number(int(self.sent.sum())),
-            customers=formats.number(self.contacted),
-            spent=formats.money(self.spent, self.currency).strip(),
-            limits=limits,
-            profit=formats.money(self.profit, self.currency).strip(),
-            gap=gap,
-            first_come=formats.money(self.first_come, self.currency).strip(),
-            several=several,
-        )
+            else say(wording.ALLOCATION_BEST),
+            "first_come": formats.money(self.first_come, self.currency).strip(),
+        }
+        if self.budget is None:
+            text = say(wording.ALLOCATION, **values)
+        else:
+            budget = formats.money(self.budget, self.currency).strip()
+            text = say(wording.ALLOCATION_IN_BUDGET, **values, budget=budget)
+        return f"{text} {say(wording.ALLOCATION_SEVERAL)}" if self.cap > 1 else text
 
     def to_dict(self) -> dict[str, object]:
         """Give the amounts and the table, without a row per customer."""
@@ -270,23 +268,29 @@ def _checked(
     worth = np.asarray(values, dtype=np.float64)
     if worth.ndim != 2 or worth.shape[1] != len(options) or not options:
         raise DesignError(
-            f"values of shape {worth.shape} for {len(options)} options",
-            expected="a row per customer and a column per option",
+            say(
+                "values of shape {shape} for {options} options",
+                shape=worth.shape,
+                options=len(options),
+            ),
+            expected=say("a row per customer and a column per option"),
         )
     if len({option.name for option in options}) < len(options):
-        raise DesignError("two options have the same name")
+        raise DesignError(say("two options have the same name"))
     if np.isposinf(worth).any():
-        raise DesignError("an expected margin is infinite")
+        raise DesignError(say("an expected margin is infinite"))
     if budget is not None and not budget >= 0:
-        raise DesignError(f"the budget is {budget}", expected="0 or more")
+        raise DesignError(say("the budget is {budget}", budget=budget), expected=say("0 or more"))
     if cap < 1:
-        raise DesignError(f"cap is {cap}", expected="1 or more contacts per customer")
+        raise DesignError(
+            say("cap is {cap}", cap=cap), expected=say("1 or more contacts per customer")
+        )
     if caps is None:
         left = np.full(len(worth), cap, dtype=np.int64)
     else:
         given = np.asarray(caps)
         if given.shape != (len(worth),) or not np.all(given >= 0):
-            raise DesignError("caps do not fit", expected="0 or more for every customer")
+            raise DesignError(say("caps do not fit"), expected=say("0 or more for every customer"))
         left = np.minimum(given, cap).astype(np.int64)
     return np.where(np.isfinite(worth), worth, -np.inf), left
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import say, word
 from crm_lab.stats import adjust_p_values, pool_effects
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.stats.normal import implied_p_value, implied_standard_error
@@ -167,19 +168,27 @@ class ArmEffects(Result):
 
     def sentence(self) -> str:
         """Say for how many segments an arm is shown to be the best."""
-        label = "" if self.evidence == "randomised" else f" {wording.OBSERVATIONAL}"
+        caution = [] if self.evidence == "randomised" else [say(wording.OBSERVATIONAL)]
         certain = self.certain()
         if not certain:
-            return wording.ARMS_OPEN.format(count=len(self.segments)) + label
+            return " ".join([say(wording.ARMS_OPEN, count=len(self.segments)), *caution])
         named = formats.listing(
-            [f"{choice.arm} for '{choice.segment}'" for choice in certain], limit=4
+            [
+                say(
+                    "{arm} for '{segment}'",
+                    arm=word(choice.arm),
+                    segment=wording.group_text(choice.segment),
+                )
+                for choice in certain
+            ],
+            limit=4,
         )
-        text = wording.ARMS_CERTAIN.format(
-            certain=len(certain), count=len(self.segments), named=named
-        )
+        parts = [
+            say(wording.ARMS_CERTAIN, certain=len(certain), count=len(self.segments), named=named)
+        ]
         if len(certain) < len(self.segments):
-            text += wording.ARMS_ELSEWHERE
-        return text + label
+            parts.append(say(wording.ARMS_ELSEWHERE))
+        return " ".join([*parts, *caution])
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per segment and arm."""
@@ -208,7 +217,7 @@ class ArmEffects(Result):
         profit = {(row.segment, row.arm): row.profit for row in self.rows}
         return pd.DataFrame(
             {
-                "segment": choice.segment,
+                "segment": wording.group_text(choice.segment),
                 "send first": choice.arm,
                 "expected profit of a contact": formats.money(
                     profit.get((choice.segment, choice.arm), 0.0), self.currency, decimals=2
@@ -286,18 +295,24 @@ def arm_effects(
 
 def _check(arms: Mapping[str, ArmTrial]) -> None:
     if not arms:
-        raise DesignError("there is no arm", expected="one or more")
+        raise DesignError(say("there is no arm"), expected=say("one or more"))
     for name, arm in arms.items():
         if np.shape(arm.segments) != (arm.trial.n,):
             raise DesignError(
-                f"{arm.trial.n} customers and segments of shape {np.shape(arm.segments)}",
+                say(
+                    "{n} customers and segments of shape {segments}",
+                    n=arm.trial.n,
+                    segments=np.shape(arm.segments),
+                ),
                 where=name,
             )
     for what in ("metric", "evidence"):
         if len({getattr(arm.trial, what) for arm in arms.values()}) > 1:
-            raise DesignError(f"the arms differ in {what}", expected="the same for all")
+            raise DesignError(
+                say("the arms differ in {what}", what=what), expected=say("the same for all")
+            )
     if len({arm.economics.currency for arm in arms.values()}) > 1:
-        raise DesignError("the arms differ in currency", expected="the same for all")
+        raise DesignError(say("the arms differ in currency"), expected=say("the same for all"))
 
 
 def _one(
@@ -323,7 +338,7 @@ def _one(
             high=nan,
             shrunken=nan,
             cost=cost,
-            reason=wording.NOT_TESTED,
+            reason=say(wording.NOT_TESTED),
         )
     value = contrast(money, here, alpha=alpha, rng=rng, permutations=permutations)
     value = value.scaled(money.n / n)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
 from crm_lab.uplift.contact_rules import check_score, top_share
 from crm_lab.uplift.cumulative import Definition, coefficient
@@ -27,19 +28,19 @@ DEPTHS = tuple(step / 40 for step in range(2, 41))
 
 _SPLITS = "studentised random splits of the customers, {replicates:,}, in {groups:,} score groups"
 _RESAMPLES = "studentised resamples of the customers, {replicates:,}, in {groups:,} score groups"
-_TOO_FEW = "an arm has fewer than {n} customers who did something down to this depth"
-_NO_VARIATION = "the outcome does not vary down to this depth"
-_NONE = "Cannot conclude: {reason} at every depth."
-_ABOVE = (
+_TOO_FEW = message("an arm has fewer than {n} customers who did something down to this depth")
+_NO_VARIATION = message("the outcome does not vary down to this depth")
+_NONE = message("Cannot conclude: {reason} at every depth.")
+_ABOVE = message(
     "The {kind} curve of {metric} lies above random for {share} of the depths, with {level}"
     " certainty for all of them together."
 )
-_INSIDE = (
+_INSIDE = message(
     "At no depth does the {kind} curve of {metric} differ from random, with {level} certainty for"
     " all depths together."
 )
-_BELOW = " For {share} of the depths it lies below random."
-_OBSERVATIONAL = " Observational: customers were not randomised."
+_BELOW = message("For {share} of the depths it lies below random.")
+_OBSERVATIONAL = message("Observational: customers were not randomised.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -75,7 +76,7 @@ class CurveBands(Result):
         Why a depth has no band; empty texts elsewhere.
     """
 
-    title: ClassVar[str] = "Uplift by depth, with bands"
+    title: ClassVar[str] = message("Uplift by depth, with bands")
     plotter: ClassVar[str] = "crm_lab.plots.uplift_curves:plot_curve_bands"
 
     metric: str
@@ -98,24 +99,24 @@ class CurveBands(Result):
 
     def sentence(self) -> str:
         """Say at how many depths the curve differs from a random order."""
-        label = _OBSERVATIONAL if self.evidence == "observational" else ""
+        caution = [say(_OBSERVATIONAL)] if self.evidence == "observational" else []
         if all(self.reasons):
-            return _NONE.format(reason=self.reasons[-1]) + label
+            return " ".join([say(_NONE, reason=self.reasons[-1]), *caution])
         # At full depth the curve is the random line by definition.
         inner = self.depth < 1.0
         above = float(np.mean(self.above_random_low[inner] > 0.0))
         below = float(np.mean(self.above_random_high[inner] < 0.0))
-        words = {
-            "kind": self.kind,
-            "metric": self.metric,
+        values = {
+            "kind": word(self.kind),
+            "metric": word(self.metric),
             "level": formats.percent(1.0 - self.alpha, decimals=0),
         }
         if not above and not below:
-            return _INSIDE.format(**words) + label
-        text = _ABOVE.format(share=formats.percent(above, decimals=0), **words)
+            return " ".join([say(_INSIDE, **values), *caution])
+        parts = [say(_ABOVE, **values, share=formats.percent(above, decimals=0))]
         if below:
-            text += _BELOW.format(share=formats.percent(below, decimals=0))
-        return text + label
+            parts.append(say(_BELOW, share=formats.percent(below, decimals=0)))
+        return " ".join([*parts, *caution])
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per depth: curve, both bands, the random line, method and reason."""
@@ -205,10 +206,12 @@ def curve_bands(
     check_count(replicates, "replicates", minimum=1)
     check_count(groups, "groups", minimum=2)
     if kind not in ("uplift", "gain", "qini"):
-        raise DesignError(f"kind is {kind!r}", expected="'uplift', 'gain' or 'qini'")
+        raise DesignError(
+            say("kind is {kind}", kind=repr(kind)), expected=say("'uplift', 'gain' or 'qini'")
+        )
     depths = np.sort(as_values(depth, "depth"))
     if depths.size == 0 or not np.all((depths > 0.0) & (depths <= 1.0)):
-        raise DesignError("a depth is not a share above 0, at most 1")
+        raise DesignError(say("a depth is not a share above 0, at most 1"))
     values = check_score(score, trial.n)
     curve = uplift_curve(trial, values)
     grouped = grouped_trial(trial, values, groups=groups)
@@ -405,9 +408,9 @@ def _reasons(
         inside = top_share(score, depth) * telling
         fewest = min(inside[trial.is_treated].sum(), inside[~trial.is_treated].sum())
         if outcomes.size == 1:
-            reasons.append(_NO_VARIATION)
+            reasons.append(say(_NO_VARIATION))
         elif fewest < MINIMUM_UNITS or not size > 0.0:
-            reasons.append(_TOO_FEW.format(n=MINIMUM_UNITS))
+            reasons.append(say(_TOO_FEW, n=MINIMUM_UNITS))
         else:
             reasons.append("")
     return tuple(reasons)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray, as_values
 
 
@@ -65,7 +66,7 @@ def top_share(score: ArrayLike, share: float) -> FloatArray:
     array([1. , 0. , 0.5, 0.5])
     """
     if not 0.0 <= share <= 1.0:
-        raise DesignError(f"share is {share}", expected="a share from 0 to 1")
+        raise DesignError(say("share is {share}", share=share), expected=say("a share from 0 to 1"))
     return top_count(score, share * np.size(score))
 
 
@@ -85,8 +86,12 @@ def top_count(score: ArrayLike, count: float) -> FloatArray:
     values = check_score(score)
     if not 0.0 <= count <= values.size:
         raise DesignError(
-            f"{formats.number(count)} contacts among {formats.number(values.size)} units",
-            expected="0 up to the number of units",
+            say(
+                "{count} contacts among {size} units",
+                count=formats.number(count),
+                size=formats.number(values.size),
+            ),
+            expected=say("0 up to the number of units"),
         )
     distinct, place = np.unique(-values, return_inverse=True)
     sizes = np.bincount(place, minlength=distinct.size)
@@ -136,8 +141,10 @@ def members_of(labels: ArrayLike, chosen: Collection[object]) -> FloatArray:
     absent = [str(name) for name in chosen if name not in present]
     if absent:
         raise DesignError(
-            f"no unit in segment {formats.listing(sorted(absent))}",
-            expected=f"one of {formats.listing(sorted(map(str, present)), limit=12)}",
+            say("no unit in segment {segment}", segment=formats.listing(sorted(absent))),
+            expected=say(
+                "one of {choices}", choices=formats.listing(sorted(map(str, present)), limit=12)
+            ),
         )
     return np.isin(segments, np.array(list(chosen))).astype(np.float64)
 
@@ -157,11 +164,11 @@ def check_rule(rule: ArrayLike, n: int) -> FloatArray:
     """
     chances = as_values(rule, "rule")
     if chances.size != n:
-        raise DesignError(f"{n} units but a rule for {chances.size}")
+        raise DesignError(say("{n} units but a rule for {size}", n=n, size=chances.size))
     if not np.all((chances >= 0.0) & (chances <= 1.0)):
         raise DesignError(
-            "a rule holds a value that is missing, below 0 or above 1",
-            expected="0 (leave alone) to 1 (contact) for each unit",
+            say("a rule holds a value that is missing, below 0 or above 1"),
+            expected=say("0 (leave alone) to 1 (contact) for each unit"),
         )
     return chances
 
@@ -181,11 +188,14 @@ def check_score(score: ArrayLike, n: int | None = None) -> FloatArray:
     """
     values = as_values(score, "score")
     if n is not None and values.size != n:
-        raise DesignError(f"{n} units but {values.size} scores")
+        raise DesignError(say("{n} units but {size} scores", n=n, size=values.size))
     if not np.all(np.isfinite(values)):
         raise DesignError(
-            f"{formats.number(int((~np.isfinite(values)).sum()))} scores are missing or infinite",
-            expected="a score for everyone",
-            remedy="score everyone, or leave out units on grounds known before assignment",
+            say(
+                "{count} scores are missing or infinite",
+                count=formats.number(int((~np.isfinite(values)).sum())),
+            ),
+            expected=say("a score for everyone"),
+            remedy=say("score everyone, or leave out units on grounds known before assignment"),
         )
     return values

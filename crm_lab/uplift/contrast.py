@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say
 from crm_lab.stats import (
     Comparison,
     Moments,
@@ -48,10 +49,10 @@ MINIMUM_UNITS = 2
 _WEIGHTED = "weighting by the known chance"
 _ROBUST = "doubly robust, predictions fitted on other units"
 _NORMAL = "normal approximation with Hall's correction of skewness"
-_NO_WEIGHT = "the two are the same for every unit"
-_TOO_SMALL = "arm {arm} has {n} of the units that it is about and 2 are needed"
-_NO_VARIATION = "the outcome does not vary among the units that it is about"
-_NO_SIGN = "the units on one side of the comparison are all in one arm"
+_NO_WEIGHT = message("the two are the same for every unit")
+_TOO_SMALL = message("arm {arm} has {n} of the units that it is about and 2 are needed")
+_NO_VARIATION = message("the outcome does not vary among the units that it is about")
+_NO_SIGN = message("the units on one side of the comparison are all in one arm")
 
 
 def contrast(
@@ -119,15 +120,17 @@ def contrast(
     check_count(permutations, "permutations", minimum=1)
     weight = check_weights(trial, weights)
     if predictions is not None and predictions.treated.size != trial.n:
-        raise DesignError(f"{trial.n} units but {predictions.treated.size} predictions")
+        raise DesignError(
+            say("{n} units but {size} predictions", n=trial.n, size=predictions.treated.size)
+        )
     blank = no_estimate(trial, alpha=alpha, method=_WEIGHTED if predictions is None else _ROBUST)
     used = weight != 0.0
     if not used.any():
-        return replace(blank, estimate=0.0, low=0.0, high=0.0, reason=_NO_WEIGHT)
+        return replace(blank, estimate=0.0, low=0.0, high=0.0, reason=say(_NO_WEIGHT))
     if predictions is None:
         levels = levels_by_sign(trial, weight)
         if levels is None:
-            return replace(_counted(blank, trial, used), reason=_NO_SIGN)
+            return replace(_counted(blank, trial, used), reason=say(_NO_SIGN))
     else:
         levels = (predictions.treated, predictions.control)
     found = judge(
@@ -186,9 +189,9 @@ def judge(
     counts = ((trial.treatment, blank.n_treatment), (trial.control, blank.n_control))
     for arm, n in counts:
         if n < MINIMUM_UNITS:
-            return replace(blank, reason=_TOO_SMALL.format(arm=arm, n=n))
+            return replace(blank, reason=say(_TOO_SMALL, arm=arm, n=n))
     if np.ptp(trial.outcome[chosen]) == 0.0:
-        return replace(blank, reason=_NO_VARIATION)
+        return replace(blank, reason=say(_NO_VARIATION))
     share = float(chosen.mean())
     treated = trial.is_treated[chosen]
     values = (weight * trial.outcome)[chosen]
@@ -271,9 +274,9 @@ def check_weights(trial: Trial, weights: ArrayLike) -> FloatArray:
     """
     weight = as_values(weights, "weights")
     if weight.size != trial.n:
-        raise DesignError(f"{trial.n} units but {weight.size} weights")
+        raise DesignError(say("{n} units but {size} weights", n=trial.n, size=weight.size))
     if not np.all(np.isfinite(weight)):
-        raise DesignError("a weight is missing or infinite", expected="a number per unit")
+        raise DesignError(say("a weight is missing or infinite"), expected=say("a number per unit"))
     return weight
 
 
@@ -300,7 +303,7 @@ def mean_of_scores(scores: FloatArray, blank: Estimate) -> Estimate:
     """Take the mean of scores per unit, with a normal interval corrected for skewness."""
     summary = Moments.from_array(scores)
     if not summary.m2 > 0:
-        return replace(blank, reason=_NO_VARIATION)
+        return replace(blank, reason=say(_NO_VARIATION))
     error = math.sqrt(summary.variance / summary.n)
     z = two_sided_quantile(blank.alpha)
     ends = [hall_quantile(q, skewness=summary.skewness, n=summary.n) for q in (z, -z)]

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray, check_count
 from crm_lab.uplift import wording
 from crm_lab.uplift.estimate import Predictions
@@ -96,9 +97,13 @@ def make_folds(
     if least < SMALLEST_ARM * folds:
         arm = trial.treatment if trial.n_treatment == least else trial.control
         raise DesignError(
-            f"arm {arm} has {formats.number(least)} customers",
-            expected=f"at least {SMALLEST_ARM * folds} to learn in {folds} folds",
-            remedy="compare the arms as a whole, or learn from a larger test",
+            say("arm {arm} has {count} customers", arm=arm, count=formats.number(least)),
+            expected=say(
+                "at least {least} to learn in {folds} folds",
+                least=SMALLEST_ARM * folds,
+                folds=folds,
+            ),
+            remedy=say("compare the arms as a whole, or learn from a larger test"),
         )
     number = np.empty((repeats, trial.n), dtype=np.int64)
     if together is not None:
@@ -202,13 +207,18 @@ def cross_fit(
     taught = trial if train_on is None else train_on
     if len(features.frame) != trial.n or taught.n != trial.n:
         raise DesignError(
-            f"{trial.n} customers, features of {len(features.frame)}, {taught.n} to learn from",
-            expected="one row per customer, in the same order",
+            say(
+                "{n} customers, features of {rows}, {taught} to learn from",
+                n=trial.n,
+                rows=len(features.frame),
+                taught=taught.n,
+            ),
+            expected=say("one row per customer, in the same order"),
         )
     if not np.array_equal(taught.is_treated, trial.is_treated):
         raise DesignError(
-            "the outcome to learn from belongs to other arms",
-            expected="the same customers in the same arms",
+            say("the outcome to learn from belongs to other arms"),
+            expected=say("the same customers in the same arms"),
         )
     lesson = Lesson(
         frame=features.frame,
@@ -256,7 +266,7 @@ def cross_fit_all(
         Whether to show a progress bar on standard error.
     """
     if len({item.name for item in learners}) < len(learners):
-        raise DesignError("two learners have the same name", expected="a name for each")
+        raise DesignError(say("two learners have the same name"), expected=say("a name for each"))
     jobs = [(item, trial) for item in learners]
     jobs += [
         (item, taught)
@@ -265,7 +275,7 @@ def cross_fit_all(
         if not isinstance(item, OneFeatureRule | TwoPartLearner)
     ]
     children = rng.spawn(len(jobs))
-    bar = tqdm(jobs, desc=wording.PROGRESS, unit="learner", disable=not progress)
+    bar = tqdm(jobs, desc=say(wording.PROGRESS), unit=say("learner"), disable=not progress)
     found = []
     for (learner, taught), child in zip(bar, children, strict=True):
         fitted = cross_fit(

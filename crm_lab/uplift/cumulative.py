@@ -21,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 
+from crm_lab.language import message
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift.trial import Trial
 
@@ -58,8 +59,8 @@ RANDOM_LEVEL: dict[Definition, float] = dict.fromkeys(FORMULAS, 0.0) | {"causalm
 BINARY_ONLY = frozenset({"radcliffe_q0", "sklift_qini", "sklift_uplift"})
 """Definitions that exist only for an outcome of 0 or 1."""
 
-NOT_BINARY = "this definition needs an outcome of 0 or 1"
-NO_EFFECT = "the average effect is too close to 0, or below it, to divide by"
+NOT_BINARY = message("this definition needs an outcome of 0 or 1")
+NO_EFFECT = message("the average effect is too close to 0, or below it, to divide by")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

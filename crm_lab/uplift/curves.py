@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift.contact_rules import check_score
 from crm_lab.uplift.cumulative import (
@@ -26,7 +27,7 @@ from crm_lab.uplift.trial import Evidence, Trial
 CurveKind = Literal["uplift", "gain", "qini"]
 SHOWN = 10
 
-_SENTENCE = (
+_SENTENCE = message(
     "{metric}: the best {share} of customers by this score have an effect of {top},"
     " all together one of {all}. {points} different scores; no interval stands here."
 )
@@ -52,7 +53,7 @@ class UpliftCurve(Result):
         Whether the outcome is 0 or 1.
     """
 
-    title: ClassVar[str] = "Uplift by score"
+    title: ClassVar[str] = message("Uplift by score")
 
     metric: str
     treatment: str
@@ -114,8 +115,9 @@ class UpliftCurve(Result):
         """Say the effect at the top and of all."""
         share = 0.3
         top, whole = (float(self.at(depth, kind="uplift")) for depth in (share, 1.0))
-        return _SENTENCE.format(
-            metric=self.metric,
+        return say(
+            _SENTENCE,
+            metric=word(self.metric),
             share=formats.percent(share, decimals=0),
             top=formats.number(top, decimals=4),
             all=formats.number(whole, decimals=4),

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray, as_values, check_count, check_share
 from crm_lab.uplift.contact_rules import check_score, everyone, top_share
 from crm_lab.uplift.contrast import PERMUTATIONS
@@ -31,31 +32,32 @@ from crm_lab.uplift.curves import uplift_curve
 from crm_lab.uplift.estimate import Predictions
 from crm_lab.uplift.policy import NO_ONE, Economics, PolicyValue, median_value, policy_value
 from crm_lab.uplift.trial import Trial
+from crm_lab.uplift.wording import name_text
 
 DEPTHS = tuple(step / 20 for step in range(21))
 FOLDS, REPETITIONS = 5, 10
 SMALLEST_ARM = 4
 """Fewest customers of an arm in each part."""
 
-_TOP = "the {share} of customers with the highest scores"
-_BEST = (
+_TOP = message("the {share} of customers with the highest scores")
+_BEST = message(
     "Contact {whom} ({contacted} of {n}): expected profit {honest}, against {naive} before the"
     " correction for having chosen the cut."
 )
-_NO_ONE = "On these data no cut earns more than it costs: contact no one by this score."
-_PAYS = " It pays."
-_NOT_SURE = " The data cannot tell whether it pays."
-_LOSES = " Chosen so, a cut loses money."
-_BETTER = " It earns more than contacting everyone ({number})."
-_WORSE = " It earns less than contacting everyone ({number})."
-_SAME = " The data cannot tell it from contacting everyone ({number})."
-_BUDGET = " The budget allows {share} of the customers at most."
-_CANNOT = "Cannot conclude which cut is best, because {reason}."
-_OBSERVATIONAL = " Observational: customers were not randomised."
+_NO_ONE = message("On these data no cut earns more than it costs: contact no one by this score.")
+_PAYS = message("It pays.")
+_NOT_SURE = message("The data cannot tell whether it pays.")
+_LOSES = message("Chosen so, a cut loses money.")
+_BETTER = message("It earns more than contacting everyone ({number}).")
+_WORSE = message("It earns less than contacting everyone ({number}).")
+_SAME = message("The data cannot tell it from contacting everyone ({number}).")
+_BUDGET = message("The budget allows {share} of the customers at most.")
+_CANNOT = message("Cannot conclude which cut is best, because {reason}.")
+_OBSERVATIONAL = message("Observational: customers were not randomised.")
 EVERYONE = "everyone"
-_HONEST_NAME = "a cut of {score}, chosen on other customers"
-_NAIVE_NAME = "the chosen cut of {score}, not corrected"
-_THIN = "an arm has fewer than {n} customers in each of the {folds} parts"
+_HONEST_NAME = message("a cut of {score}, chosen on other customers")
+_NAIVE_NAME = message("the chosen cut of {score}, not corrected")
+_THIN = message("an arm has fewer than {n} customers in each of the {folds} parts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -84,7 +86,7 @@ class BestCut(Result):
         Why nothing could be chosen; empty otherwise.
     """
 
-    title: ClassVar[str] = "How far down the list to go"
+    title: ClassVar[str] = message("How far down the list to go")
     plotter: ClassVar[str] = "crm_lab.plots.uplift_curves:plot_profit_by_cut"
 
     score: str
@@ -105,18 +107,19 @@ class BestCut(Result):
     def sentence(self) -> str:
         """Say the cut, its corrected profit, and whether it beats contacting everyone."""
         found = self.honest.profit
-        label = _OBSERVATIONAL if self.honest.evidence == "observational" else ""
+        caution = [say(_OBSERVATIONAL)] if self.honest.evidence == "observational" else []
         if self.reason or not found.is_known:
-            return _CANNOT.format(reason=self.reason or found.reason) + label
-        limit = ""
+            return " ".join([say(_CANNOT, reason=self.reason or found.reason), *caution])
         if self.largest_share < 1.0:
-            limit = _BUDGET.format(share=formats.percent(self.largest_share, decimals=0))
+            limit = say(_BUDGET, share=formats.percent(self.largest_share, decimals=0))
+            caution = [limit, *caution]
         if self.share == 0.0:
-            return _NO_ONE + limit + label
-        text = _BEST.format(
-            whom=EVERYONE
+            return " ".join([say(_NO_ONE), *caution])
+        text = say(
+            _BEST,
+            whom=word(EVERYONE)
             if self.share == 1.0
-            else _TOP.format(share=formats.percent(self.share, decimals=0)),
+            else say(_TOP, share=formats.percent(self.share, decimals=0)),
             contacted=formats.number(self.naive.contacted),
             n=formats.number(self.naive.n),
             honest=self.honest.number(),
@@ -127,7 +130,7 @@ class BestCut(Result):
             verdict = _PAYS
         elif found.is_below(0.0):
             verdict = _LOSES
-        return text + verdict + self._beside_everyone() + limit + label
+        return " ".join([text, say(verdict), *self._beside_everyone(), *caution])
 
     def to_frame(self) -> pd.DataFrame:
         """Give honest, naive and compared values, one row per amount."""
@@ -138,22 +141,25 @@ class BestCut(Result):
         """Give the profit of the three with their intervals."""
         frame = self.to_frame()
         columns = ["rule", "baseline", "estimate", "low", "high", "evidence"]
-        return frame.loc[frame["what"] == "profit", columns]
+        shown = frame.loc[frame["what"] == "profit", columns]
+        score = name_text(self.score)
+        honest, naive = say(_HONEST_NAME, score=score), say(_NAIVE_NAME, score=score)
+        return shown.assign(rule=[honest, naive, honest])
 
     def number(self) -> str:
         """Give the corrected profit with its interval."""
         return "" if self.reason else self.honest.number()
 
-    def _beside_everyone(self) -> str:
+    def _beside_everyone(self) -> list[str]:
         found = self.against_everyone.profit
         if not found.is_known or self.largest_share < 1.0 or self.share == 1.0:
-            return ""
+            return []
         text = _SAME
         if found.is_above(0.0):
             text = _BETTER
         elif found.is_below(0.0):
             text = _WORSE
-        return text.format(number=self.against_everyone.number())
+        return [say(text, number=self.against_everyone.number())]
 
 
 def best_cut(
@@ -230,7 +236,7 @@ def best_cut(
     values = check_score(score, trial.n)
     size = trial.n if customers is None else customers
     if budget is not None and not budget >= 0.0:
-        raise DesignError(f"budget is {budget}", expected="0 or more")
+        raise DesignError(say("budget is {budget}", budget=budget), expected=say("0 or more"))
     grid = _grid(depths)
     cost = economics.costs(trial.n)
     earned = trial.with_outcome(economics.earned(trial), metric=trial.metric)
@@ -240,7 +246,7 @@ def best_cut(
     share = _choose(cuts)
     largest = float(cuts.loc[cuts["allowed"], "share"].max())
     smallest = min(trial.n_treatment, trial.n_control)
-    reason = _THIN.format(n=SMALLEST_ARM, folds=folds) if smallest < SMALLEST_ARM * folds else ""
+    reason = say(_THIN, n=SMALLEST_ARM, folds=folds) if smallest < SMALLEST_ARM * folds else ""
     rules, chosen = [], []
     for _ in range(1 if reason else repetitions):
         rule = np.zeros(trial.n)
@@ -289,7 +295,7 @@ def best_cut(
 def _grid(depths: ArrayLike) -> FloatArray:
     grid = np.unique(np.append(as_values(depths, "depths"), 0.0))
     if not np.all((grid >= 0.0) & (grid <= 1.0)):
-        raise DesignError("a depth is not a share from 0 to 1")
+        raise DesignError(say("a depth is not a share from 0 to 1"))
     return grid
 
 

@@ -24,6 +24,7 @@ from scipy import special
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import label, say, word
 from crm_lab.stats.arguments import FloatArray, as_values
 from crm_lab.uplift import wording
 from crm_lab.uplift.features import as_levels, as_numbers, is_number
@@ -137,7 +138,13 @@ class Reference:
         """Keep how the score and every feature are spread."""
         values = as_values(scores, "scores")
         if len(frame) != len(values) or not len(values):
-            raise DesignError(f"{len(frame)} customers and {len(values)} scores")
+            raise DesignError(
+                say(
+                    "{customers} customers and {scores} scores",
+                    customers=len(frame),
+                    scores=len(values),
+                )
+            )
         parts = [Distribution.of(pd.Series(values), name=SCORE)]
         parts += [Distribution.of(frame[name], name=str(name)) for name in frame.columns]
         return cls(n=len(values), parts=tuple(parts))
@@ -199,16 +206,17 @@ class Drift(Result):
     def sentence(self) -> str:
         """Say whether the model still fits the customers."""
         if not self.n_now:
-            return wording.DRIFT_NOBODY
+            return say(wording.DRIFT_NOBODY)
         changed = [row for row in self.rows if row.change in ("moderate", "large")]
         if not changed:
-            return wording.DRIFT_NONE.format(n=formats.number(self.n_now))
+            return say(wording.DRIFT_NONE, n=formats.number(self.n_now))
         named = formats.listing(
             [
-                wording.DRIFT_CHANGE.format(
-                    name=row.name,
-                    change=row.change,
-                    most=row.most,
+                say(
+                    wording.DRIFT_CHANGE,
+                    name=word(row.name),
+                    change=word(row.change),
+                    most=wording.group_text(row.most),
                     before=formats.percent(row.before),
                     now=formats.percent(row.now),
                 )
@@ -216,8 +224,7 @@ class Drift(Result):
             ],
             limit=3,
         )
-        text = wording.DRIFT_LARGE if self.is_large else wording.DRIFT_MODERATE
-        return text.format(named=named)
+        return say(wording.DRIFT_LARGE if self.is_large else wording.DRIFT_MODERATE, named=named)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row for the score and for every feature."""
@@ -238,11 +245,12 @@ class Drift(Result):
         """Give what changed, how much, and the group that changed most."""
         return pd.DataFrame(
             {
-                "what": row.name.replace("_", " "),
+                "what": label(row.name),
                 "change": row.change,
-                "stability index": f"{row.index:.3f}",
-                "changed most": wording.DRIFT_GROUP.format(
-                    most=row.most,
+                "stability index": formats.separated(f"{row.index:.3f}"),
+                "changed most": say(
+                    wording.DRIFT_GROUP,
+                    most=wording.group_text(row.most),
                     before=formats.percent(row.before),
                     now=formats.percent(row.now),
                 ),
@@ -278,7 +286,13 @@ def drift(reference: Reference, frame: pd.DataFrame, scores: ArrayLike) -> Drift
     """
     values = as_values(scores, "scores")
     if len(values) != len(frame):
-        raise DesignError(f"{len(frame)} customers and {len(values)} scores")
+        raise DesignError(
+            say(
+                "{customers} customers and {scores} scores",
+                customers=len(frame),
+                scores=len(values),
+            )
+        )
     columns: Mapping[str, pd.Series[Any]] = {
         part.name: pd.Series(values) if part.name == SCORE else _column(frame, part.name)
         for part in reference.parts
@@ -305,7 +319,7 @@ def stability_index(before: ArrayLike, now: ArrayLike) -> float:
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     if name not in frame:
-        raise DesignError(f"features that are not there: {name}")
+        raise DesignError(say("features that are not there: {names}", names=name))
     return frame[name]
 
 

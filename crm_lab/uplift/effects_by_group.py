@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray, check_count, check_share
 from crm_lab.uplift.contrast import PERMUTATIONS, contrast, judge
 from crm_lab.uplift.cumulative import unit_weights
@@ -33,26 +34,36 @@ from crm_lab.uplift.resampling import score_groups
 from crm_lab.uplift.trial import Trial
 
 GROUPS = 5
+_GROUP = "group "
 
 _SLOPE = "difference of the slopes of the two arms"
-_ONE_VALUE = "the score is the same for everyone"
-_CANNOT = "Cannot conclude whether effects differ, because {reason}."
-_DIFFER = "Effects differ along the score: {top} in the top group, {low} in the lowest ({number})."
-_INVERSE = (
+_ONE_VALUE = message("the score is the same for everyone")
+_CANNOT = message("Cannot conclude whether effects differ, because {reason}.")
+_DIFFER = message(
+    "Effects differ along the score: {top} in the top group, {low} in the lowest ({number})."
+)
+_INVERSE = message(
     "Effects differ against the score: {top} in the top group, {low} in the lowest ({number})."
 )
-_ALIKE = (
+_ALIKE = message(
     "The data do not show that effects differ along the score: {top} in the top group, {low} in"
     " the lowest ({number})."
 )
-_FLAT = "The predicted effects say nothing that the data confirm: slope {number}, 1 is right."
-_TOO_WIDE = "The predicted effects differ more than the real ones: slope {number}, 1 is right."
-_TOO_NARROW = "The predicted effects differ less than the real ones: slope {number}, 1 is right."
-_CALIBRATED = "The predicted effects agree with the data: slope {number}, 1 is right."
-_SLOPE_OPEN = (
+_FLAT = message(
+    "The predicted effects say nothing that the data confirm: slope {number}, 1 is right."
+)
+_TOO_WIDE = message(
+    "The predicted effects differ more than the real ones: slope {number}, 1 is right."
+)
+_TOO_NARROW = message(
+    "The predicted effects differ less than the real ones: slope {number}, 1 is right."
+)
+_CALIBRATED = message("The predicted effects agree with the data: slope {number}, 1 is right.")
+_SLOPE_OPEN = message(
     "The data cannot tell how far the predicted effects are right: slope {number}, 1 is right."
 )
-_LEVEL = " On average they are too {word} by {number}."
+_TOO_HIGH = message("On average they are too high by {number}.")
+_TOO_LOW = message("On average they are too low by {number}.")
 _WIDE_SLOPE = 2.0
 """Half-width of the slope's interval from which agreement with 1 says nothing."""
 
@@ -80,7 +91,7 @@ class SortedEffects(Result):
         Repetitions of the cross-fitting.
     """
 
-    title: ClassVar[str] = "Do effects differ"
+    title: ClassVar[str] = message("Do effects differ")
     plotter: ClassVar[str] = "crm_lab.plots.uplift_curves:plot_sorted_effects"
 
     metric: str
@@ -100,21 +111,20 @@ class SortedEffects(Result):
         """Say whether the top and the lowest group differ."""
         found = self.top_minus_lowest
         if not found.is_known:
-            return _CANNOT.format(reason=found.reason)
+            return say(_CANNOT, reason=found.reason)
         text = _ALIKE
         if found.is_above(0.0):
             text = _DIFFER
         elif found.is_below(0.0):
             text = _INVERSE
         first, last = self.effects[0], self.effects[-1]
-        return text.format(
-            top=_shown(first), low=_shown(last), number=f"difference {_shown(found)}"
-        )
+        difference = say("difference {number}", number=_shown(found))
+        return say(text, top=_shown(first), low=_shown(last), number=difference)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per group, then the difference, the average and the slope."""
         rows = [
-            _row(f"group {number}", share, found)
+            _row(f"{_GROUP}{number}", share, found)
             for number, (share, found) in enumerate(
                 zip(self.shares, self.effects, strict=True), start=1
             )
@@ -128,7 +138,7 @@ class SortedEffects(Result):
 
     def card_frame(self) -> pd.DataFrame:
         """Give number and interval of each row."""
-        return self.to_frame()[["group", "share", "estimate", "low", "high", "evidence"]]
+        return _said(self.to_frame())[["group", "share", "estimate", "low", "high", "evidence"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -151,7 +161,7 @@ class EffectCalibration(Result):
         Mean predicted effect minus average effect.
     """
 
-    title: ClassVar[str] = "Are the predicted effects right"
+    title: ClassVar[str] = message("Are the predicted effects right")
     plotter: ClassVar[str] = "crm_lab.plots.uplift_curves:plot_calibration"
 
     metric: str
@@ -164,7 +174,7 @@ class EffectCalibration(Result):
     def sentence(self) -> str:
         """Say whether the predicted effects differ as the real ones do, and at the right level."""
         if not self.slope.is_known:
-            return _CANNOT.format(reason=self.slope.reason)
+            return say(_CANNOT, reason=self.slope.reason)
         text = _CALIBRATED
         if self.slope.is_below(1.0):
             text = _TOO_WIDE if self.slope.is_above(0.0) else _FLAT
@@ -172,17 +182,17 @@ class EffectCalibration(Result):
             text = _TOO_NARROW
         elif not self.slope.is_above(0.0) or self.slope.high - self.slope.low > _WIDE_SLOPE:
             text = _SLOPE_OPEN
-        words = text.format(number=_shown(self.slope))
+        parts = [say(text, number=_shown(self.slope))]
         if self.level.is_above(0.0):
-            words += _LEVEL.format(word="high", number=_shown(self.level))
+            parts.append(say(_TOO_HIGH, number=_shown(self.level)))
         elif self.level.is_below(0.0):
-            words += _LEVEL.format(word="low", number=_shown(self.level.scaled(-1.0)))
-        return words
+            parts.append(say(_TOO_LOW, number=_shown(self.level.scaled(-1.0))))
+        return " ".join(parts)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per group: predicted, observed, interval."""
         rows = [
-            _row(f"group {number}", share, found) | {"predicted": predicted}
+            _row(f"{_GROUP}{number}", share, found) | {"predicted": predicted}
             for number, (share, found, predicted) in enumerate(
                 zip(self.shares, self.observed, self.predicted, strict=True), start=1
             )
@@ -191,7 +201,7 @@ class EffectCalibration(Result):
 
     def card_frame(self) -> pd.DataFrame:
         """Give predicted and observed effects."""
-        return self.to_frame()[["group", "share", "predicted", "estimate", "low", "high"]]
+        return _said(self.to_frame())[["group", "share", "predicted", "estimate", "low", "high"]]
 
 
 def sorted_effects(
@@ -251,7 +261,7 @@ def sorted_effects(
         )
 
     slope = _slope(trial, rows, alpha=alpha, rng=rng, permutations=permutations)
-    gap = replace(slope, reason=slope.reason or _ONE_VALUE)
+    gap = replace(slope, reason=slope.reason or say(_ONE_VALUE))
     if len(weights) > 1:
         gap = effect(weights[0] - weights[-1])
     if is_learned(score, is_cross_fitted):
@@ -343,10 +353,10 @@ def _slope(
     """
     blank = no_estimate(trial, alpha=alpha, method=_SLOPE)
     if any(np.ptp(row) == 0.0 for row in rows):
-        return replace(blank, reason=_ONE_VALUE)
+        return replace(blank, reason=say(_ONE_VALUE))
     parts = [_line_score(trial, row) for row in rows]
     if any(part is None for part in parts):
-        return replace(blank, reason=_ONE_VALUE)
+        return replace(blank, reason=say(_ONE_VALUE))
     whole = mean_of([part for part in parts if part is not None])
     return judge(
         trial,
@@ -386,9 +396,9 @@ def _grouped(rows: list[FloatArray], groups: int) -> tuple[list[FloatArray], tup
     counts = {size for _, size in found}
     if len(counts) > 1:
         raise DesignError(
-            f"repetitions give {formats.listing(map(str, sorted(counts)))} groups",
-            expected="as many groups in each",
-            remedy="ask for fewer groups: ties are never split",
+            say("repetitions give {count} groups", count=formats.listing(map(str, sorted(counts)))),
+            expected=say("as many groups in each"),
+            remedy=say("ask for fewer groups: ties are never split"),
         )
     weights, shares = [], []
     for group in range(counts.pop()):
@@ -396,6 +406,17 @@ def _grouped(rows: list[FloatArray], groups: int) -> tuple[list[FloatArray], tup
         weights.append(np.mean([member / member.mean() for member in members], axis=0))
         shares.append(float(np.mean([member.mean() for member in members])))
     return weights, tuple(shares)
+
+
+def _said(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a frame with the names of its groups as people read them."""
+    return frame.assign(group=frame["group"].map(_group_text))
+
+
+def _group_text(group: str) -> str:
+    if group.startswith(_GROUP):
+        return say("group {number}", number=group.removeprefix(_GROUP))
+    return word(group)
 
 
 def _row(group: str, share: float, found: Estimate) -> dict[str, object]:

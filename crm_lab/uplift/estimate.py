@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray, as_values
 from crm_lab.stats.normal import two_sided_quantile
 from crm_lab.uplift.trial import Evidence, Trial
@@ -152,9 +153,17 @@ class Predictions:
     def __post_init__(self) -> None:
         treated, control = as_values(self.treated, "treated"), as_values(self.control, "control")
         if treated.size != control.size:
-            raise DesignError(f"{treated.size} predictions of one arm and {control.size} of other")
+            raise DesignError(
+                say(
+                    "{first} predictions of one arm and {second} of other",
+                    first=treated.size,
+                    second=control.size,
+                )
+            )
         if not (np.all(np.isfinite(treated)) and np.all(np.isfinite(control))):
-            raise DesignError("a prediction is missing or infinite", expected="one per unit")
+            raise DesignError(
+                say("a prediction is missing or infinite"), expected=say("one per unit")
+            )
         object.__setattr__(self, "treated", treated)
         object.__setattr__(self, "control", control)
 

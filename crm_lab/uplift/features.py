@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crm_lab import formats
 from crm_lab.errors import DesignError, Fault
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 
 Missing = Literal["keep", "fill", "refuse"]
@@ -65,16 +66,18 @@ class Features:
         """
         names = [str(name) for name in frame.columns]
         if not names:
-            raise DesignError("there is no feature", expected="at least one column")
+            raise DesignError(say("there is no feature"), expected=say("at least one column"))
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise DesignError(f"features that come twice: {formats.listing(twice)}")
+            raise DesignError(
+                say("features that come twice: {twice}", twice=formats.listing(twice))
+            )
         moments = known_at if isinstance(known_at, Mapping) else dict.fromkeys(names, known_at)
         lacking = [name for name in names if name not in moments]
         if lacking:
             raise DesignError(
-                f"features without a moment: {formats.listing(lacking)}",
-                expected="for every feature the moment until which it looks",
+                say("features without a moment: {lacking}", lacking=formats.listing(lacking)),
+                expected=say("for every feature the moment until which it looks"),
                 where="known_at",
             )
         return cls(
@@ -107,10 +110,12 @@ class Features:
         """
         faults = [
             Fault(
-                found=f"known only on {formats.day(moment)}",
-                expected=f"nothing later than the draw of {formats.day(drawn_at)}",
+                found=say("known only on {moment}", moment=formats.day(moment)),
+                expected=say(
+                    "nothing later than the draw of {drawn_at}", drawn_at=formats.day(drawn_at)
+                ),
                 where=name,
-                remedy="leave it out, or compute it from before the draw",
+                remedy=say("leave it out, or compute it from before the draw"),
             )
             for name, moment in self.known_at.items()
             if moment > drawn_at
@@ -238,8 +243,8 @@ class Encoder:
         lacking = [name for name in self.names if name not in frame]
         if lacking:
             raise DesignError(
-                f"features that are not there: {formats.listing(lacking)}",
-                expected="the features that the model was learned from",
+                say("features that are not there: {names}", names=formats.listing(lacking)),
+                expected=say("the features that the model was learned from"),
             )
         self._refuse_missing(frame)
         encoded = np.zeros((len(frame), len(self.columns)))
@@ -289,10 +294,10 @@ class Encoder:
             return
         faults = [
             Fault(
-                found=f"{int(lost)} missing values",
-                expected="a value for everybody",
+                found=say("{lost} missing values", lost=int(lost)),
+                expected=say("a value for everybody"),
                 where=column.name,
-                remedy="fill them, or choose a learner that takes missing values",
+                remedy=say("fill them, or choose a learner that takes missing values"),
             )
             for column in self.numbers
             if (lost := (~np.isfinite(as_numbers(frame[column.name]))).sum())
@@ -321,10 +326,10 @@ def as_levels(column: pd.Series[Any]) -> pd.Series[str]:
 def _choice(name: str, column: pd.Series[Any]) -> ChoiceColumn:
     if pd.api.types.is_datetime64_any_dtype(column):
         raise DesignError(
-            "a moment is no feature",
+            say("a moment is no feature"),
             where=name,
-            expected="a number or a category",
-            remedy="count the days until the draw",
+            expected=say("a number or a category"),
+            remedy=say("count the days until the draw"),
         )
     counts = as_levels(column).value_counts()
     large = sorted(str(level) for level, count in counts.items() if count >= SMALLEST_LEVEL)

@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.uplift.cross_fitting import CrossFitted, calibration_line
 from crm_lab.uplift.drift import Reference
 from crm_lab.uplift.estimate import Predictions
@@ -65,8 +66,13 @@ def fit_model(
     taught = trial if train_on is None else train_on
     if (judged.learner, judged.trained_on) != (learner.name, taught.metric):
         raise DesignError(
-            f"scores of {judged.label} for {learner.name} ({taught.metric})",
-            expected="the cross-fitted scores of the same learner",
+            say(
+                "scores of {label} for {name} ({metric})",
+                label=judged.label,
+                name=learner.name,
+                metric=taught.metric,
+            ),
+            expected=say("the cross-fitted scores of the same learner"),
         )
     lesson = Lesson(
         frame=features.frame,
@@ -106,6 +112,6 @@ def picked_learner(
                 if learner.name == item.learner:
                     return learner, item
     raise DesignError(
-        f"there is no learner '{label}'",
-        expected=f"one of {', '.join(item.label for item in fitted)}",
+        say("there is no learner '{name}'", name=label),
+        expected=say("one of {choices}", choices=", ".join(item.label for item in fitted)),
     )

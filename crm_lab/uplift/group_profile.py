@@ -14,6 +14,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats import adjust_p_values
 from crm_lab.stats.arguments import check_count, check_share
 from crm_lab.uplift.contact_rules import check_score
@@ -25,10 +26,13 @@ MAXIMUM_LEVELS = 20
 """Levels of a text feature that are shown; the rarer ones are put together."""
 
 OTHERS = "others"
-_NOTHING = "Customers at the top and at the bottom of the score do not differ in any feature."
-_DIFFER = "Customers at the top of the score differ most in: {features}."
-_ONE_GROUP = "The score is the same for everyone: there is no top and no bottom."
-_MORE, _LESS = "more {feature} ({top} against {low})", "less {feature} ({top} against {low})"
+_NOTHING = message(
+    "Customers at the top and at the bottom of the score do not differ in any feature."
+)
+_DIFFER = message("Customers at the top of the score differ most in: {features}.")
+_ONE_GROUP = message("The score is the same for everyone: there is no top and no bottom.")
+_MORE = message("more {feature} ({top} against {low})")
+_LESS = message("less {feature} ({top} against {low})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -46,7 +50,7 @@ class GroupProfile(Result):
         Customers in the two groups.
     """
 
-    title: ClassVar[str] = "Who the customers at the top are"
+    title: ClassVar[str] = message("Who the customers at the top are")
 
     table: pd.DataFrame
     alpha: float
@@ -56,24 +60,29 @@ class GroupProfile(Result):
     def sentence(self) -> str:
         """Name the features that differ most."""
         if self.n_lowest == 0:
-            return _ONE_GROUP
+            return say(_ONE_GROUP)
         differs = self.table[self.table["p_adjusted"] <= self.alpha]
         if differs.empty:
-            return _NOTHING
+            return say(_NOTHING)
         order = differs["standardised"].abs().sort_values(ascending=False).index[:3]
         words = [
-            (_MORE if row["difference"] > 0 else _LESS).format(
-                feature=row["feature"],
+            say(
+                _MORE if row["difference"] > 0 else _LESS,
+                feature=_feature_text(row["feature"]),
                 top=formats.number(row["top"], decimals=2),
                 low=formats.number(row["lowest"], decimals=2),
             )
             for row in differs.loc[order].to_dict("records")
         ]
-        return _DIFFER.format(features="; ".join(words))
+        return say(_DIFFER, features="; ".join(words))
 
     def to_frame(self) -> pd.DataFrame:
         """Give the table."""
         return self.table
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the table with the features as people read them."""
+        return self.table.assign(feature=self.table["feature"].map(_feature_text))
 
 
 def group_profile(
@@ -127,7 +136,7 @@ def group_profile(
     check_share(alpha, "alpha")
     check_count(groups, "groups", minimum=2)
     if len(features.columns) == 0:
-        raise DesignError("no feature is given", expected="one column or more")
+        raise DesignError(say("no feature is given"), expected=say("one column or more"))
     values = check_score(score, len(features))
     place, count = score_groups(values, groups)
     top, lowest = place == 0, (place == count - 1) & (count > 1)
@@ -154,6 +163,12 @@ def group_profile(
     table = pd.DataFrame(rows)
     table["p_adjusted"] = adjust_p_values(table["p_value"].to_numpy(dtype=float))
     return GroupProfile(table=table, alpha=alpha, n_top=int(top.sum()), n_lowest=int(lowest.sum()))
+
+
+def _feature_text(feature: str) -> str:
+    """Say a feature, or a level of one, which is English in the data."""
+    name, sign, level = feature.partition(": ")
+    return f"{word(name)}{sign}{word(level)}"
 
 
 def _columns(features: pd.DataFrame) -> list[tuple[str, np.ndarray]]:

@@ -18,6 +18,7 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats import adjust_p_values
 from crm_lab.stats.normal import implied_p_value
 from crm_lab.uplift import wording
@@ -103,32 +104,34 @@ class UpliftLeague(Result):
 
     def sentence(self) -> str:
         """Say which ranks best, whether that is better than chance, and which are as good."""
-        label = "" if self.evidence == "randomised" else f" {wording.OBSERVATIONAL}"
+        caution = [] if self.evidence == "randomised" else [say(wording.OBSERVATIONAL)]
         first = self.first
+        name = wording.name_text(first.name)
         if not first.quality.value.is_known:
-            return wording.UNKNOWN.format(reason=first.quality.value.reason) + label
+            return " ".join([say(wording.UNKNOWN, reason=first.quality.value.reason), *caution])
         if not (first.holm <= self.alpha and first.quality.is_better_than_random):
-            text = wording.LEAGUE_NONE.format(
-                count=len(self.rows), first=first.name, number=shown(first.quality)
+            text = say(
+                wording.LEAGUE_NONE, count=len(self.rows), first=name, number=shown(first.quality)
             )
-            return text + label
+            return " ".join([text, *caution])
         tied = [row for row in self.rows if row.is_tied]
-        parts = [wording.LEAGUE_FIRST.format(first=first.name, number=shown(first.quality))]
+        parts = [say(wording.LEAGUE_FIRST, first=name, number=shown(first.quality))]
         if tied:
             plain = [
                 row for row in tied if row.learner.startswith((wording.RULE, wording.RESPONSE))
             ]
-            named = plain or tied
+            such = [wording.name_text(row.name) for row in plain or tied]
             parts.append(
-                wording.LEAGUE_TIED.format(
+                say(
+                    wording.LEAGUE_TIED,
                     tied=len(tied),
                     others=len(self.rows) - 1,
-                    such=formats.listing([row.name for row in named], limit=3),
+                    such=formats.listing(such, limit=3),
                 )
             )
         else:
-            parts.append(wording.LEAGUE_ALONE)
-        return " ".join(parts) + label
+            parts.append(say(wording.LEAGUE_ALONE))
+        return " ".join([*parts, *caution])
 
     def number(self) -> str:
         """Give the coefficient of the first with its interval."""
@@ -142,7 +145,7 @@ class UpliftLeague(Result):
         """Give learner, coefficient, gap to the first, and what they say."""
         return pd.DataFrame(
             {
-                "learner": row.name,
+                "learner": wording.name_text(row.name),
                 "per 1,000 customers": shown(row.quality),
                 "the first less this": "" if row.gap is None else _gap(row.gap),
                 "says": self._says(row),
@@ -161,8 +164,8 @@ class UpliftLeague(Result):
         else:
             ranks = wording.RANKS_OPEN
         if row.gap is None:
-            return ranks
-        return f"{ranks}; {wording.TIED if row.is_tied else wording.BEHIND}"
+            return say(ranks)
+        return f"{say(ranks)}; {say(wording.TIED if row.is_tied else wording.BEHIND)}"
 
     def _row(self, row: LeagueRow) -> dict[str, object]:
         value = row.quality.value
@@ -217,7 +220,7 @@ def league(
         There is no learner.
     """
     if not fitted:
-        raise DesignError("there is no learner", expected="one or more")
+        raise DesignError(say("there is no learner"), expected=say("one or more"))
     ranks = {item.label: item.ranks for item in fitted}
     qualities = [
         rank_quality(
@@ -286,14 +289,14 @@ def shown(quality: RankQuality) -> str:
     """Write a coefficient with its interval."""
     value = quality.value
     if not value.is_known:
-        return formats.CANNOT_TELL
+        return say(formats.CANNOT_TELL)
     return formats.number_interval(value.estimate, value.low, value.high)
 
 
 def _gap(gap: RankComparison) -> str:
     value = gap.difference
     if not value.is_known:
-        return formats.CANNOT_TELL
+        return say(formats.CANNOT_TELL)
     return formats.number_interval(value.estimate, value.low, value.high)
 
 

@@ -22,6 +22,8 @@ import numpy as np
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.formats import separated
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift.features import Encoder
 from crm_lab.uplift.lessons import Lesson
@@ -288,14 +290,19 @@ class ClassTransformation(_OnModels):
         y, treated, chance = lesson.outcome, lesson.is_treated, lesson.probability
         if not is_binary(y):
             raise DesignError(
-                "the class transformation needs an outcome of 0 or 1",
-                remedy="choose another learner, or an outcome such as conversion",
+                say("the class transformation needs an outcome of 0 or 1"),
+                remedy=say("choose another learner, or an outcome such as conversion"),
             )
         if not self.is_weighted and np.max(np.abs(chance - 0.5)) > EVEN_TOLERANCE:
             raise DesignError(
-                f"the chance to be treated is {formats.percent(float(chance.mean()))}",
-                expected="one half, for the plain class transformation",
-                remedy="weigh by the known chance (is_weighted=True), or choose another learner",
+                say(
+                    "the chance to be treated is {chance}",
+                    chance=formats.percent(float(chance.mean())),
+                ),
+                expected=say("one half, for the plain class transformation"),
+                remedy=say(
+                    "weigh by the known chance (is_weighted=True), or choose another learner"
+                ),
             )
         encoder, encoded = self._encode(lesson)
         label = np.where(treated, y, 1.0 - y)
@@ -342,9 +349,9 @@ class TwoPartLearner(_OnModels):
         y, treated = lesson.outcome, lesson.is_treated
         if float(y.min()) < 0:
             raise DesignError(
-                f"the outcome goes down to {float(y.min()):g}",
-                expected="0 for who did not buy, above 0 for who did",
-                remedy="choose a learner of one part",
+                say("the outcome goes down to {least}", least=separated(f"{float(y.min()):g}")),
+                expected=say("0 for who did not buy, above 0 for who did"),
+                remedy=say("choose a learner of one part"),
             )
         encoder, encoded = self._encode(lesson)
         bought = y > 0

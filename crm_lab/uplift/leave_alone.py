@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.uplift import wording
 from crm_lab.uplift.contact_rules import check_rule
 from crm_lab.uplift.contrast import PERMUTATIONS
@@ -73,25 +74,27 @@ class LeaveAlone(Result):
     def sentence(self) -> str:
         """Say who is left alone, what it saves and whether that is shown."""
         if not self.listed:
-            return wording.LEAVE_NOBODY.format(n=formats.number(self.audience))
-        words = {
-            "listed": formats.number(self.listed),
-            "n": formats.number(self.audience),
-            "share": formats.percent(self.listed / self.audience, decimals=0),
-            "cost": formats.money(self.contact_cost, self.currency).strip(),
-        }
-        label = "" if self.evidence == "randomised" else f" {wording.OBSERVATIONAL}"
-        text = wording.LEAVE_LIST.format(**words)
+            return say(wording.LEAVE_NOBODY, n=formats.number(self.audience))
+        parts = [
+            say(
+                wording.LEAVE_LIST,
+                listed=formats.number(self.listed),
+                n=formats.number(self.audience),
+                share=formats.percent(self.listed / self.audience, decimals=0),
+                cost=formats.money(self.contact_cost, self.currency).strip(),
+            )
+        ]
         if not self.saved.is_known:
-            return f"{text} {wording.UNKNOWN.format(reason=self.saved.reason)}" + label
-        shown = self._amount(self.saved)
-        if self.is_shown:
-            verdict = wording.LEAVE_SHOWN
+            parts.append(say(wording.UNKNOWN, reason=self.saved.reason))
+        elif self.is_shown:
+            parts.append(say(wording.LEAVE_SHOWN, saved=self._amount(self.saved)))
         elif self.is_refuted:
-            verdict = wording.LEAVE_REFUTED
+            parts.append(say(wording.LEAVE_REFUTED, saved=self._amount(self.saved)))
         else:
-            verdict = wording.LEAVE_OPEN
-        return f"{text} {verdict.format(saved=shown)}" + label
+            parts.append(say(wording.LEAVE_OPEN, saved=self._amount(self.saved)))
+        if self.evidence != "randomised":
+            parts.append(say(wording.OBSERVATIONAL))
+        return " ".join(parts)
 
     def number(self) -> str:
         """Give the money saved with its interval."""
@@ -129,7 +132,7 @@ class LeaveAlone(Result):
 
     def _amount(self, value: Estimate) -> str:
         if not value.is_known:
-            return formats.CANNOT_TELL
+            return say(formats.CANNOT_TELL)
         ends = (value.estimate, value.low, value.high)
         return formats.money_interval(*ends, self.currency).replace("  ", " ")
 
@@ -203,7 +206,8 @@ def leave_alone(
     whole = trial.n if audience is None else audience
     if not 0 <= count <= whole:
         raise DesignError(
-            f"a list of {count} customers of {whole}", expected="at most the whole audience"
+            say("a list of {count} customers of {whole}", count=count, whole=whole),
+            expected=say("at most the whole audience"),
         )
     factor = count / in_trial if in_trial > 0 else 0.0
     return LeaveAlone(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab import formats
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift import wording
 from crm_lab.uplift.pieces import FittedEffect
@@ -88,6 +89,8 @@ def control_warning(control_share: float) -> str:
     """
     if control_share >= SMALL_CONTROL:
         return ""
-    return wording.SMALL_CONTROL.format(
-        share=formats.percent(control_share), least=formats.percent(SMALL_CONTROL, decimals=0)
+    return say(
+        wording.SMALL_CONTROL,
+        share=formats.percent(control_share),
+        least=formats.percent(SMALL_CONTROL, decimals=0),
     )

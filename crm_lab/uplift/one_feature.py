@@ -11,6 +11,7 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift import wording
 from crm_lab.uplift.features import as_levels, as_numbers, is_number
@@ -52,8 +53,11 @@ class OneFeatureRule:
         """
         if self.feature not in lesson.frame:
             raise DesignError(
-                f"there is no feature '{self.feature}'",
-                expected=f"one of {formats.listing(map(str, lesson.frame.columns), limit=12)}",
+                say("there is no feature '{name}'", name=self.feature),
+                expected=say(
+                    "one of {choices}",
+                    choices=formats.listing(map(str, lesson.frame.columns), limit=12),
+                ),
             )
         groups = feature_groups(lesson.frame[self.feature])
         encoder = GroupEncoder(feature=self.feature, groups=groups)
@@ -111,7 +115,7 @@ class GroupEncoder:
     def labels(self, frame: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Give the number of the group of every customer."""
         if self.feature not in frame:
-            raise DesignError(f"features that are not there: {self.feature}")
+            raise DesignError(say("features that are not there: {names}", names=self.feature))
         column = frame[self.feature]
         found = np.full(len(frame), len(self.groups), dtype=np.int64)
         if any(group.level is not None for group in self.groups):

@@ -14,31 +14,33 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say, word
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift.contact_rules import check_rule
 from crm_lab.uplift.contrast import PERMUTATIONS, contrast
 from crm_lab.uplift.estimate import Estimate, Predictions
 from crm_lab.uplift.trial import Evidence, Trial
+from crm_lab.uplift.wording import name_text
 
 NO_ONE = "no one"
 
-_OBSERVATIONAL = (
-    " Observational: customers were not randomised, so this rests on the propensities and on"
+_OBSERVATIONAL = message(
+    "Observational: customers were not randomised, so this rests on the propensities and on"
     " nothing else having decided who was contacted."
 )
-_CANNOT = "Contact {rule}: cannot conclude, because {reason}."
-_VALUE = (
+_CANNOT = message("Contact {rule}: cannot conclude, because {reason}.")
+_VALUE = message(
     "Contact {rule} ({contacted} of {n} customers): profit {profit} beside contacting no one"
     " (incremental {metric} {revenue}, contact cost {cost}). {verdict}"
 )
-_GAIN = "It pays."
-_LOSS = "It loses money."
-_OPEN = "The data cannot tell whether it pays."
-_BETTER = "{first} earns more than {second}: {profit}."
-_WORSE = "{first} earns less than {second}: {profit}."
-_SAME = "The data cannot tell {first} from {second}: {profit}."
+_GAIN = message("It pays.")
+_LOSS = message("It loses money.")
+_OPEN = message("The data cannot tell whether it pays.")
+_BETTER = message("{first} earns more than {second}: {profit}.")
+_WORSE = message("{first} earns less than {second}: {profit}.")
+_SAME = message("The data cannot tell {first} from {second}: {profit}.")
 _MEDIAN = "median over {n} repetitions"
-_IDENTICAL = "{first} and {second} contact the same customers."
+_IDENTICAL = message("{first} and {second} contact the same customers.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,10 +80,15 @@ class Economics:
         for name in ("margin", "discount"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0.0):
-                raise DesignError(f"{name} is {value}", expected=f"0 or more for {name}")
+                raise DesignError(
+                    say("{name} is {value}", name=name, value=value),
+                    expected=say("0 or more for {name}", name=name),
+                )
         cost = np.asarray(self.contact_cost, dtype=np.float64)
         if not np.all(np.isfinite(cost) & (cost >= 0.0)):
-            raise DesignError("a contact cost is negative or missing", expected="0 or more")
+            raise DesignError(
+                say("a contact cost is negative or missing"), expected=say("0 or more")
+            )
 
     @property
     def kept_when_contacted(self) -> float:
@@ -100,7 +107,9 @@ class Economics:
         if cost.ndim == 0:
             return np.full(n, float(cost))
         if cost.shape != (n,):
-            raise DesignError(f"{n} units but contact costs of shape {cost.shape}")
+            raise DesignError(
+                say("{n} units but contact costs of shape {shape}", n=n, shape=cost.shape)
+            )
         return cost
 
     def earned(self, trial: Trial) -> FloatArray:
@@ -143,7 +152,7 @@ class PolicyValue(Result):
         Currency of the amounts.
     """
 
-    title: ClassVar[str] = "What a rule earns"
+    title: ClassVar[str] = message("What a rule earns")
 
     rule: str
     baseline: str
@@ -170,27 +179,31 @@ class PolicyValue(Result):
 
     def sentence(self) -> str:
         """Say what the rule earns and whether the data can tell."""
-        label = "" if self.evidence == "randomised" else _OBSERVATIONAL
+        caution = [] if self.evidence == "randomised" else [say(_OBSERVATIONAL)]
+        return " ".join([self._finding(), *caution])
+
+    def _finding(self) -> str:
+        rule = name_text(self.rule)
         if not self.profit.is_known:
-            return _CANNOT.format(rule=self.rule, reason=self.profit.reason) + label
+            return say(_CANNOT, rule=rule, reason=self.profit.reason)
         if self.baseline != NO_ONE:
-            return self._comparison() + label
+            return self._comparison()
         verdict = _OPEN
         if self.profit.is_above(0.0):
             verdict = _GAIN
         elif self.profit.is_below(0.0):
             verdict = _LOSS
-        text = _VALUE.format(
-            rule=self.rule,
+        return say(
+            _VALUE,
+            rule=rule,
             contacted=formats.number(self.contacted),
             n=formats.number(self.n),
             profit=self._amount(self.profit),
-            metric=self.metric,
+            metric=word(self.metric),
             revenue=self._amount(self.outcome, currency=""),
             cost=formats.money(self.cost, self.currency).strip(),
-            verdict=verdict,
+            verdict=say(verdict),
         )
-        return text + label
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row each for outcome, margin and profit: number, interval, p-value, method."""
@@ -220,22 +233,24 @@ class PolicyValue(Result):
 
     def card_frame(self) -> pd.DataFrame:
         """Give number and interval of the three amounts."""
-        return self.to_frame()[["what", "estimate", "low", "high", "evidence"]]
+        shown = self.to_frame()[["what", "estimate", "low", "high", "evidence"]]
+        outcome = say("incremental {metric}", metric=word(self.metric))
+        return shown.assign(what=[outcome, *shown["what"].iloc[1:]])
 
     def number(self) -> str:
         """Give the profit with its interval."""
         return self._amount(self.profit) if self.profit.is_known else ""
 
     def _comparison(self) -> str:
-        names = {"first": self.rule, "second": self.baseline}
+        names = {"first": name_text(self.rule), "second": name_text(self.baseline)}
         if self.profit.low == self.profit.high == 0.0:
-            return _IDENTICAL.format(**names)
+            return say(_IDENTICAL, **names)
         text = _SAME
         if self.profit.is_above(0.0):
             text = _BETTER
         elif self.profit.is_below(0.0):
             text = _WORSE
-        return text.format(**names, profit=self._amount(self.profit))
+        return say(text, **names, profit=self._amount(self.profit))
 
     def _amount(self, found: Estimate, *, currency: str | None = None) -> str:
         unit = self.currency if currency is None else currency
@@ -327,7 +342,7 @@ def policy_value(
     second = np.zeros(trial.n) if baseline is None else check_rule(baseline, trial.n)
     size = trial.n if customers is None else customers
     if size < 1:
-        raise DesignError(f"a list of {size} customers", expected="1 or more")
+        raise DesignError(say("a list of {count} customers", count=size), expected=say("1 or more"))
     weights = first - second
     scale = float(size)
     outcome = contrast(
@@ -402,12 +417,14 @@ def median_value(values: Sequence[PolicyValue]) -> PolicyValue:
     True
     """
     if not values:
-        raise DesignError("no value is given", expected="one per repetition")
+        raise DesignError(say("no value is given"), expected=say("one per repetition"))
     first = values[0]
     if any(
         (one.rule, one.baseline, one.n) != (first.rule, first.baseline, first.n) for one in values
     ):
-        raise DesignError("the values are of different rules or lists", expected="repetitions")
+        raise DesignError(
+            say("the values are of different rules or lists"), expected=say("repetitions")
+        )
     return replace(
         first,
         contacted=float(np.mean([one.contacted for one in values])),

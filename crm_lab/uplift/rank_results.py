@@ -9,18 +9,22 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
+from crm_lab.language import message, say
 from crm_lab.uplift.cumulative import FORMULAS, Definition
 from crm_lab.uplift.estimate import Estimate
+from crm_lab.uplift.wording import method_text, name_text
 
-_RANDOM = "The score ranks customers better than chance ({number})."
-_WORSE = "The score ranks customers worse than chance ({number}): the wrong ones come first."
-_OPEN = "The data cannot tell this ranking from a random one ({number})."
-_CANNOT = "Cannot conclude how well the score ranks, because {reason}."
-_FIRST = "{first} ranks customers better than {second} (difference {number})."
-_SECOND = "{first} ranks customers worse than {second} (difference {number})."
-_NEITHER = "The data cannot tell {first} from {second} (difference {number})."
-_OBSERVATIONAL = " Observational: customers were not randomised."
-_SPLITS = " Mean over {n} repetitions; one alone moves by {sd}."
+_RANDOM = message("The score ranks customers better than chance ({number}).")
+_WORSE = message(
+    "The score ranks customers worse than chance ({number}): the wrong ones come first."
+)
+_OPEN = message("The data cannot tell this ranking from a random one ({number}).")
+_CANNOT = message("Cannot conclude how well the score ranks, because {reason}.")
+_FIRST = message("{first} ranks customers better than {second} (difference {number}).")
+_SECOND = message("{first} ranks customers worse than {second} (difference {number}).")
+_NEITHER = message("The data cannot tell {first} from {second} (difference {number}).")
+_OBSERVATIONAL = message("Observational: customers were not randomised.")
+_SPLITS = message("Mean over {n} repetitions; one alone moves by {sd}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -45,7 +49,7 @@ class RankQuality(Result):
         Standard deviation of the coefficient over them; NaN for one.
     """
 
-    title: ClassVar[str] = "How well the score ranks"
+    title: ClassVar[str] = message("How well the score ranks")
 
     name: str
     metric: str
@@ -63,13 +67,14 @@ class RankQuality(Result):
     def sentence(self) -> str:
         """Say whether the score ranks better than chance."""
         if not self.value.is_known:
-            return _CANNOT.format(reason=self.value.reason)
+            return say(_CANNOT, reason=self.value.reason)
         text = _OPEN
         if self.is_better_than_random:
             text = _RANDOM
         elif self.value.is_below(self.random_level):
             text = _WORSE
-        return text.format(number=_shown(self.value)) + _notes(self, self.value)
+        found = say(text, number=_shown(self.value))
+        return " ".join([found, *_notes(self, self.value)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row with the number, its interval, its formula and its method."""
@@ -96,7 +101,7 @@ class RankQuality(Result):
     def card_frame(self) -> pd.DataFrame:
         """Give the number with its interval and formula."""
         columns = ["score", "definition", "estimate", "low", "high", "evidence", "formula"]
-        return self.to_frame()[columns]
+        return self.to_frame()[columns].assign(score=name_text(self.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -121,7 +126,7 @@ class RankComparison(Result):
         Standard deviation of the difference over them; NaN for one.
     """
 
-    title: ClassVar[str] = "Which score ranks better"
+    title: ClassVar[str] = message("Which score ranks better")
 
     first: str
     second: str
@@ -136,15 +141,19 @@ class RankComparison(Result):
     def sentence(self) -> str:
         """Say which score ranks better, or that the data cannot tell."""
         if not self.difference.is_known:
-            return _CANNOT.format(reason=self.difference.reason)
+            return say(_CANNOT, reason=self.difference.reason)
         text = _NEITHER
         if self.difference.is_above(0.0):
             text = _FIRST
         elif self.difference.is_below(0.0):
             text = _SECOND
-        number = _shown(self.difference)
-        found = text.format(first=self.first, second=self.second, number=number)
-        return found + _notes(self, self.difference)
+        found = say(
+            text,
+            first=name_text(self.first),
+            second=name_text(self.second),
+            number=_shown(self.difference),
+        )
+        return " ".join([found, *_notes(self, self.difference)])
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row: both coefficients, their difference, its interval and method."""
@@ -169,14 +178,22 @@ class RankComparison(Result):
             ]
         )
 
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same with scores and method as people read them."""
+        return self.to_frame().assign(
+            first=name_text(self.first),
+            second=name_text(self.second),
+            method=method_text(self.difference.method),
+        )
+
 
 def _shown(found: Estimate) -> str:
     return formats.number_interval(found.estimate, found.low, found.high)
 
 
-def _notes(result: RankQuality | RankComparison, found: Estimate) -> str:
-    text = _OBSERVATIONAL if found.evidence == "observational" else ""
+def _notes(result: RankQuality | RankComparison, found: Estimate) -> list[str]:
+    notes = [say(_OBSERVATIONAL)] if found.evidence == "observational" else []
     if result.repetitions > 1:
         sd = formats.number(result.split_sd, decimals=formats.decimals_for(0.0, result.split_sd))
-        text += _SPLITS.format(n=result.repetitions, sd=sd)
-    return text
+        notes.append(say(_SPLITS, n=result.repetitions, sd=sd))
+    return notes

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crm_lab.errors import DesignError
+from crm_lab.language import message, say
 from crm_lab.stats.arguments import FloatArray, check_share
 from crm_lab.uplift.bands import coefficient_replicates
 from crm_lab.uplift.contact_rules import check_score
@@ -38,7 +39,7 @@ DEFAULT: Definition = "gain"
 
 _CURVE = "area under the curve, unit by unit"
 _RESAMPLED = "resampled customers, {replicates:,} times, scores grouped"
-_SAME_ORDER = "both scores give the same order"
+_SAME_ORDER = message("both scores give the same order")
 
 
 def rank_quality(
@@ -108,7 +109,10 @@ def rank_quality(
     check_share(alpha, "alpha")
     rows = score_rows(score, trial.n)
     if definition not in FORMULAS:
-        raise DesignError(f"definition is {definition!r}", expected=f"one of {', '.join(FORMULAS)}")
+        raise DesignError(
+            say("definition is {definition}", definition=repr(definition)),
+            expected=say("one of {choices}", choices=", ".join(FORMULAS)),
+        )
     if definition in ("gain", "radcliffe"):
         value, split_sd = _area(trial, rows, definition, alpha, rng, permutations)
     else:
@@ -176,12 +180,16 @@ def compare_rankings(
     """
     check_share(alpha, "alpha")
     if definition not in ("gain", "radcliffe"):
-        raise DesignError(f"definition is {definition!r}", expected="'gain' or 'radcliffe'")
+        raise DesignError(
+            say("definition is {definition}", definition=repr(definition)),
+            expected=say("'gain' or 'radcliffe'"),
+        )
     sides = [score_rows(score, trial.n) for score in (first, second)]
     longest = max(map(len, sides))
     if any(len(rows) not in (1, longest) for rows in sides):
         raise DesignError(
-            f"{len(sides[0])} and {len(sides[1])} repetitions", expected="as many of both, or one"
+            say("{first} and {second} repetitions", first=len(sides[0]), second=len(sides[1])),
+            expected=say("as many of both, or one"),
         )
     areas = [[area_score(trial, row, definition) for row in rows] for rows in sides]
     firsts, seconds = (rows * longest if len(rows) == 1 else rows for rows in areas)
@@ -190,7 +198,7 @@ def compare_rankings(
     if any(is_learned(score, is_cross_fitted) for score in (first, second)):
         value = value.cross_fitted()
     if all(not np.any(part.weight) for part in parts):
-        value = replace(value, estimate=0.0, low=0.0, high=0.0, reason=_SAME_ORDER)
+        value = replace(value, estimate=0.0, low=0.0, high=0.0, reason=say(_SAME_ORDER))
     return RankComparison(
         first=names[0],
         second=names[1],
@@ -220,7 +228,8 @@ def score_rows(score: ArrayLike, n: int) -> list[FloatArray]:
     values = np.asarray(score, dtype=np.float64)
     if values.ndim not in (1, 2) or values.size == 0:
         raise DesignError(
-            f"scores of shape {values.shape}", expected="(units,) or (repetitions, units)"
+            say("scores of shape {shape}", shape=values.shape),
+            expected=say("(units,) or (repetitions, units)"),
         )
     return [check_score(row, n) for row in np.atleast_2d(values)]
 
@@ -270,16 +279,16 @@ def _resampled(
     method = _RESAMPLED.format(replicates=replicates)
     blank = no_estimate(trial, alpha=alpha, method=method)
     if definition in BINARY_ONLY and not trial.is_binary:
-        return replace(blank, reason=NOT_BINARY), math.nan
+        return replace(blank, reason=say(NOT_BINARY)), math.nan
     if definition in ("causalml_qini", "causalml_auuc", "radcliffe_q0"):
         average = contrast(trial, np.ones(trial.n), alpha=alpha, rng=rng)
         turned = definition != "radcliffe_q0" and average.is_below(0.0)
         if not (average.is_above(0.0) or turned):
-            return replace(blank, reason=average.reason or NO_EFFECT), math.nan
+            return replace(blank, reason=average.reason or say(NO_EFFECT)), math.nan
     found = [float(coefficient(sums_by_score(trial, row)[1], definition)) for row in rows]
     estimate = float(np.mean(found))
     if not math.isfinite(estimate):
-        return replace(blank, reason=NO_EFFECT), math.nan
+        return replace(blank, reason=say(NO_EFFECT)), math.nan
     # What the customers add is nearly the same for every repetition: one of them is resampled.
     drawn = coefficient_replicates(trial, rows[0], definition, replicates=replicates, rng=rng)
     low, high = np.nanquantile(drawn, [alpha / 2.0, 1.0 - alpha / 2.0])

@@ -28,6 +28,7 @@ import pandas as pd
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
 
 from crm_lab.errors import DesignError, FileError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift.drift import Distribution, Drift, Reference, drift
 from crm_lab.uplift.features import ChoiceColumn, Encoder, NumberColumn
@@ -137,29 +138,33 @@ def load_model(path: Path) -> UpliftModel:
         There is no file, it is no such model, of another version, or was changed.
     """
     if not path.is_file():
-        raise FileError("there is no saved model", where=str(path))
+        raise FileError(say("there is no saved model"), where=str(path))
     try:
         content = json.loads(path.read_text("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise FileError(f"not a saved model ({problem})", where=str(path)) from None
+        raise FileError(
+            say("not a saved model ({problem})", problem=problem), where=str(path)
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise FileError(
-            "not a saved model", expected=f"a JSON file with the format '{FORMAT}'", where=str(path)
+            say("not a saved model"),
+            expected=say("a JSON file with the format '{format}'", format=FORMAT),
+            where=str(path),
         )
     if content.get("version") != VERSION:
         raise FileError(
-            f"a model of version {content.get('version')}",
-            expected=f"version {VERSION}",
+            say("a model of version {value}", value=content.get("version")),
+            expected=say("version {version}", version=VERSION),
             where=str(path),
-            remedy="learn it anew and save it again",
+            remedy=say("learn it anew and save it again"),
         )
     digest = content.pop("sha256", "")
     if digest != _digest(content):
         raise FileError(
-            "the model was changed after it was saved",
-            expected="the hash that stands in it",
+            say("the model was changed after it was saved"),
+            expected=say("the hash that stands in it"),
             where=str(path),
-            remedy="take the file as it was written, or learn the model anew",
+            remedy=say("take the file as it was written, or learn the model anew"),
         )
     return _model(content)
 
@@ -188,9 +193,15 @@ def _as_numbers(piece: Piece, learner: str) -> Piece:
     is_logistic = isinstance(model, LogisticRegression)
     if not is_logistic and type(model) not in _REGRESSORS:
         raise DesignError(
-            f"'{learner}' stands on {type(model).__name__}, which cannot be saved as plain numbers",
-            expected="a linear learner or a one-feature rule",
-            remedy="learn it anew from its snapshot, or choose the linear learner of the league",
+            say(
+                "'{learner}' stands on {kind}, which cannot be saved as plain numbers",
+                learner=learner,
+                kind=type(model).__name__,
+            ),
+            expected=say("a linear learner or a one-feature rule"),
+            remedy=say(
+                "learn it anew from its snapshot, or choose the linear learner of the league"
+            ),
         )
     coefficients = np.ravel(model.coef_).astype(np.float64)
     intercept = float(np.ravel(model.intercept_)[0])

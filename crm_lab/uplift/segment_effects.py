@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.language import label, say
 from crm_lab.stats import PooledEffects, adjust_p_values, pool_effects
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.stats.normal import implied_standard_error
@@ -134,30 +135,31 @@ class SegmentEffects(Result):
 
     def sentence(self) -> str:
         """Say by which features the effect differs, and between which groups."""
-        label = "" if self.evidence == "randomised" else f" {wording.OBSERVATIONAL}"
+        caution = [] if self.evidence == "randomised" else [say(wording.OBSERVATIONAL)]
         if not self.differing:
-            return wording.SEGMENTS_NONE.format(count=len(self.tests)) + label
+            return " ".join([say(wording.SEGMENTS_NONE, count=len(self.tests)), *caution])
         parts = []
         for feature in self.differing[:SAID_FEATURES]:
             known = [row for row in self.of(feature) if not row.reason]
             best = max(known, key=lambda row: row.shrunken)
             worst = min(known, key=lambda row: row.shrunken)
             parts.append(
-                wording.SEGMENT_DIFFERS.format(
-                    feature=feature.replace("_", " "),
-                    best=best.group,
+                say(
+                    wording.SEGMENT_DIFFERS,
+                    feature=label(feature),
+                    best=wording.group_text(best.group),
                     most=self._amount(best),
-                    worst=worst.group,
+                    worst=wording.group_text(worst.group),
                     least=self._amount(worst),
                 )
             )
         if self.differing[SAID_FEATURES:]:
-            rest = [name.replace("_", " ") for name in self.differing[SAID_FEATURES:]]
-            parts.append(wording.SEGMENTS_ALSO.format(features=formats.listing(rest)))
+            rest = [label(name) for name in self.differing[SAID_FEATURES:]]
+            parts.append(say(wording.SEGMENTS_ALSO, features=formats.listing(rest)))
         others = len(self.tests) - len(self.differing)
         if others:
-            parts.append(wording.SEGMENTS_OTHERS.format(count=others))
-        return " ".join(parts) + label
+            parts.append(say(wording.SEGMENTS_OTHERS, count=others))
+        return " ".join([*parts, *caution])
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per group: effect in money, interval, shrunken effect, share chosen."""
@@ -185,7 +187,7 @@ class SegmentEffects(Result):
         """Give group, customers, what a contact brings, whether it pays, share chosen."""
         return pd.DataFrame(
             {
-                "group": f"{row.feature.replace('_', ' ')}: {row.group}",
+                "group": f"{label(row.feature)}: {wording.group_text(row.group)}",
                 "customers": formats.number(row.n),
                 "a contact brings": self._amount(row),
                 "pays": row.pays,
@@ -196,7 +198,7 @@ class SegmentEffects(Result):
 
     def _amount(self, row: SegmentEffect) -> str:
         if row.reason:
-            return formats.CANNOT_TELL
+            return say(formats.CANNOT_TELL)
         written = formats.money_interval(row.estimate, row.low, row.high, self.currency)
         return written.replace("  ", " ")
 
@@ -239,7 +241,9 @@ def segment_effects(
         Rows do not fit, or there is no such feature.
     """
     if len(features.frame) != trial.n:
-        raise DesignError(f"{trial.n} customers and features of {len(features.frame)}")
+        raise DesignError(
+            say("{n} customers and features of {rows}", n=trial.n, rows=len(features.frame))
+        )
     chosen = None if contact is None else check_rule(contact, trial.n)
     money = trial.with_outcome(economics.earned(trial), metric=trial.metric)
     costs = economics.costs(trial.n)
@@ -281,8 +285,8 @@ def _groups(
 ) -> list[SegmentEffect]:
     if name not in features.names:
         raise DesignError(
-            f"there is no feature '{name}'",
-            expected=f"one of {formats.listing(features.names, limit=12)}",
+            say("there is no feature '{name}'", name=name),
+            expected=say("one of {choices}", choices=formats.listing(features.names, limit=12)),
         )
     groups = feature_groups(features.frame[name])
     labels = GroupEncoder(feature=name, groups=groups).labels(features.frame)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift.contact_rules import check_score, top_share
 from crm_lab.uplift.contrast import PERMUTATIONS, contrast
@@ -52,7 +53,9 @@ def uplift_at(
     0.5
     """
     if not 0.0 < share <= 1.0:
-        raise DesignError(f"share is {share}", expected="a share above 0, at most 1")
+        raise DesignError(
+            say("share is {share}", share=share), expected=say("a share above 0, at most 1")
+        )
     rule = top_share(check_score(score, trial.n), share)
     found = contrast(
         trial, rule, alpha=alpha, rng=rng, predictions=predictions, permutations=permutations
@@ -104,7 +107,10 @@ def targeting_effect(
     True
     """
     if weighting not in ("autoc", "qini"):
-        raise DesignError(f"weighting is {weighting!r}", expected="'autoc' or 'qini'")
+        raise DesignError(
+            say("weighting is {weighting}", weighting=repr(weighting)),
+            expected=say("'autoc' or 'qini'"),
+        )
     weight = rank_weights(check_score(score, trial.n), weighting)
     return contrast(
         trial, weight, alpha=alpha, rng=rng, predictions=predictions, permutations=permutations

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crm_lab import formats
 from crm_lab.errors import DesignError
+from crm_lab.language import say
 from crm_lab.stats import SampleRatio, sample_ratio_test
 from crm_lab.stats.arguments import FloatArray, as_values
 
@@ -77,17 +78,23 @@ class Trial:
         outcome = as_values(self.outcome, "outcome")
         if not np.all(np.isfinite(outcome)):
             raise DesignError(
-                f"{self.metric}: {formats.number(int((~np.isfinite(outcome)).sum()))} of "
-                f"{formats.number(outcome.size)} units have no finite value",
-                expected="a value for everyone who was assigned, 0 for who did nothing",
-                remedy="fill in the zeros, or leave the metric out where it was not measured",
+                say(
+                    "{metric}: {count} of {units} units have no finite value",
+                    metric=self.metric,
+                    count=formats.number(int((~np.isfinite(outcome)).sum())),
+                    units=formats.number(outcome.size),
+                ),
+                expected=say("a value for everyone who was assigned, 0 for who did nothing"),
+                remedy=say("fill in the zeros, or leave the metric out where it was not measured"),
             )
         is_treated = _flags(self.is_treated, outcome.size)
         probability = self._chances(outcome.size)
         for arm, units in ((self.treatment, is_treated), (self.control, ~is_treated)):
             if not units.any():
                 raise DesignError(
-                    f"arm {arm} has no unit", expected="units in both arms", where=self.metric
+                    say("arm {arm} has no unit", arm=arm),
+                    expected=say("units in both arms"),
+                    where=self.metric,
                 )
         fields: dict[str, NDArray[Any]] = {
             "outcome": outcome,
@@ -163,8 +170,10 @@ class Trial:
         missing = [name for name in columns if name is not None and name not in frame.columns]
         if missing:
             raise DesignError(
-                f"no column {formats.listing(missing)}",
-                expected=f"one of {formats.listing(map(str, frame.columns), limit=12)}",
+                say("no column {name}", name=formats.listing(missing)),
+                expected=say(
+                    "one of {choices}", choices=formats.listing(map(str, frame.columns), limit=12)
+                ),
             )
         check_control(treatment, control, control_arms=control_arms)
         arms = frame[arm_column]
@@ -172,15 +181,17 @@ class Trial:
         for arm in (treatment, control):
             if arm not in present:
                 raise DesignError(
-                    f"no unit in arm {arm}",
-                    expected=f"one of {formats.listing(present, limit=12)}",
-                    where=f"column {arm_column}",
+                    say("no unit in arm {arm}", arm=arm),
+                    expected=say("one of {choices}", choices=formats.listing(present, limit=12)),
+                    where=say("column {arm_column}", arm_column=arm_column),
                 )
         taken = frame[arms.isin([treatment, control])]
         chance: float | FloatArray
         if probability_column is not None:
             if shares is not None:
-                raise DesignError("shares and a column of chances", expected="one of the two")
+                raise DesignError(
+                    say("shares and a column of chances"), expected=say("one of the two")
+                )
             chance = as_values(taken[probability_column].to_numpy(), probability_column)
         elif shares is not None:
             chance = chance_of(treatment, control, shares=shares)
@@ -285,13 +296,19 @@ class Trial:
         given = np.asarray(self.probability, dtype=np.float64)
         probability = np.full(n, float(given)) if given.ndim == 0 else as_values(given, "chances")
         if probability.size != n:
-            raise DesignError(f"{n} outcomes but {probability.size} chances to be treated")
+            raise DesignError(
+                say("{n} outcomes but {size} chances to be treated", n=n, size=probability.size)
+            )
         if not np.all((probability > 0.0) & (probability < 1.0)):
             raise DesignError(
-                "a chance to be treated is missing, 0 or less, or 1 or more",
-                expected="chances strictly between 0 and 1: who could not be in both arms tells"
-                " nothing about the effect",
-                remedy="leave out the units that could not be treated or could not be left alone",
+                say("a chance to be treated is missing, 0 or less, or 1 or more"),
+                expected=say(
+                    "chances strictly between 0 and 1: who could not be in both arms tells"
+                    " nothing about the effect"
+                ),
+                remedy=say(
+                    "leave out the units that could not be treated or could not be left alone"
+                ),
             )
         if n and not self.is_randomised and np.ptp(probability) <= SAME_CHANCE:
             raise _no_chances(is_randomised=False)
@@ -361,18 +378,27 @@ def check_control(treatment: str, control: str, *, control_arms: Collection[str]
         When ``control`` is not one of ``control_arms``, or ``treatment`` is one of them.
     """
     if isinstance(control_arms, str):
-        raise DesignError("control_arms is a text", expected="a list of arm names")
+        raise DesignError(say("control_arms is a text"), expected=say("a list of arm names"))
     if control not in control_arms:
         raise DesignError(
-            f"arm {control} is named as the control but is not among the arms that got nothing"
-            f" ({formats.listing(sorted(control_arms)) or 'none declared'})",
-            expected="a control that got nothing: against another campaign's arm an effect looks"
-            " smaller than it is",
-            remedy="name the arm that got nothing",
+            say(
+                "arm {control} is named as the control but is not among the arms that got nothing"
+                " ({control_arms})",
+                control=control,
+                control_arms=formats.listing(sorted(control_arms)) or say("none declared"),
+            ),
+            expected=say(
+                "a control that got nothing: against another campaign's arm an effect looks"
+                " smaller than it is"
+            ),
+            remedy=say("name the arm that got nothing"),
         )
     if treatment in control_arms:
         raise DesignError(
-            f"arm {treatment} is named as the treatment and among the arms that got nothing"
+            say(
+                "arm {treatment} is named as the treatment and among the arms that got nothing",
+                treatment=treatment,
+            )
         )
 
 
@@ -392,12 +418,15 @@ def chance_of(treatment: str, control: str, *, shares: Mapping[str, float]) -> f
     for arm in (treatment, control):
         if arm not in shares:
             raise DesignError(
-                f"no share is given for arm {arm}",
-                expected=f"one of {formats.listing(sorted(shares)) or 'no arm'}",
+                say("no share is given for arm {arm}", arm=arm),
+                expected=say(
+                    "one of {choices}", choices=formats.listing(sorted(shares)) or say("no arm")
+                ),
             )
     if not all(share > 0 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
         raise DesignError(
-            f"shares {dict(shares)}", expected="planned shares above 0 that come to 1 at most"
+            say("shares {shares}", shares=dict(shares)),
+            expected=say("planned shares above 0 that come to 1 at most"),
         )
     return shares[treatment] / (shares[treatment] + shares[control])
 
@@ -405,26 +434,29 @@ def chance_of(treatment: str, control: str, *, shares: Mapping[str, float]) -> f
 def _no_chances(is_randomised: bool) -> DesignError:
     if is_randomised:
         return DesignError(
-            "the chance to be treated is not given",
-            expected="the planned shares of the arms, or a chance for each unit",
-            remedy="take the shares from the plan; they are not estimated from the data",
+            say("the chance to be treated is not given"),
+            expected=say("the planned shares of the arms, or a chance for each unit"),
+            remedy=say("take the shares from the plan; they are not estimated from the data"),
         )
     return DesignError(
-        "the data were not randomised and no propensity of each unit is given",
-        expected="a column of propensities that differ between units",
-        remedy="randomise, or estimate propensities; the result is then only observational",
+        say("the data were not randomised and no propensity of each unit is given"),
+        expected=say("a column of propensities that differ between units"),
+        remedy=say("randomise, or estimate propensities; the result is then only observational"),
     )
 
 
 def _flags(values: ArrayLike, n: int) -> BoolArray:
     flags = np.asarray(values)
     if flags.ndim != 1 or flags.size != n:
-        raise DesignError(f"{n} units but an array of shape {flags.shape} of truth values")
+        raise DesignError(
+            say("{n} units but an array of shape {shape} of truth values", n=n, shape=flags.shape)
+        )
     if flags.dtype != np.bool_:
         as_number = np.asarray(pd.to_numeric(pd.Series(flags), errors="coerce"), dtype=np.float64)
         if not np.all((as_number == 0.0) | (as_number == 1.0)):
             raise DesignError(
-                "a truth value is missing or neither 0 nor 1", expected="True or False per unit"
+                say("a truth value is missing or neither 0 nor 1"),
+                expected=say("True or False per unit"),
             )
         flags = as_number == 1.0
     return flags
@@ -433,23 +465,31 @@ def _flags(values: ArrayLike, n: int) -> BoolArray:
 def _names(unit_ids: ArrayLike, is_treated: BoolArray) -> NDArray[Any]:
     names = np.asarray(unit_ids)
     if names.ndim != 1 or names.size != is_treated.size:
-        raise DesignError(f"{is_treated.size} units but {names.size} ids")
+        raise DesignError(say("{units} units but {ids} ids", units=is_treated.size, ids=names.size))
     series = pd.Series(names)
     if bool(series.isna().any()):
-        raise DesignError(f"{formats.number(int(series.isna().sum()))} units have no id")
+        raise DesignError(
+            say("{count} units have no id", count=formats.number(int(series.isna().sum())))
+        )
     treated, control = series[is_treated], series[~is_treated]
     both = control[control.isin(treated)].unique()
     if both.size:
         raise DesignError(
-            f"{formats.number(both.size)} units are in both arms"
-            f" ({formats.listing(map(str, both), limit=3)})",
-            expected="each unit in one arm",
-            remedy="find out which assignment was carried out; do not drop them unseen",
+            say(
+                "{count} units are in both arms ({names})",
+                count=formats.number(both.size),
+                names=formats.listing(map(str, both), limit=3),
+            ),
+            expected=say("each unit in one arm"),
+            remedy=say("find out which assignment was carried out; do not drop them unseen"),
         )
     if series.duplicated().any():
         raise DesignError(
-            f"{formats.number(int(series.duplicated().sum()))} rows repeat a unit of the same arm",
-            expected="one row per unit",
-            remedy="add up the outcome per unit first",
+            say(
+                "{count} rows repeat a unit of the same arm",
+                count=formats.number(int(series.duplicated().sum())),
+            ),
+            expected=say("one row per unit"),
+            remedy=say("add up the outcome per unit first"),
         )
     return names

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,14 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
+from crm_lab.headlines import HeadlineNumber
+from crm_lab.language import say, word
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift import wording
 from crm_lab.uplift.contact_rules import check_rule, everyone
 from crm_lab.uplift.contrast import PERMUTATIONS
 from crm_lab.uplift.cross_fitting import CrossFitted, calibrated, effect_values
-from crm_lab.uplift.estimate import Predictions
+from crm_lab.uplift.estimate import Estimate, Predictions
 from crm_lab.uplift.lessons import control_warning
 from crm_lab.uplift.policy import Economics, PolicyValue, policy_value
 from crm_lab.uplift.trial import Trial
@@ -95,7 +97,7 @@ class TargetingVerdict(Result):
     @property
     def headline(self) -> str:
         """The verdict in a few words."""
-        return wording.HEADLINES[self.choice]
+        return say(wording.HEADLINES[self.choice])
 
     @property
     def until_then(self) -> Literal["everyone", "target", ""]:
@@ -106,17 +108,35 @@ class TargetingVerdict(Result):
 
     def sentence(self) -> str:
         """Say the verdict, and by which numbers."""
-        label = "" if self.gain.evidence == "randomised" else f" {wording.OBSERVATIONAL}"
-        parts = [self.headline, self._because() + label, *self.warnings]
-        return " ".join(parts)
+        caution = [] if self.gain.evidence == "randomised" else [say(wording.OBSERVATIONAL)]
+        return " ".join([self.headline, self._because(), *caution, *self.warnings])
 
     def number(self) -> str:
         """Give the profit that the verdict rests on, and of what."""
         if self.choice == "target":
-            return wording.NUMBER_TARGET.format(amount=amount(self.targeted))
+            return say(wording.NUMBER_TARGET, amount=amount(self.targeted))
         if self.choice == "no evidence":
-            return wording.NUMBER_GAIN.format(amount=amount(self.gain))
-        return wording.NUMBER_EVERYONE.format(amount=amount(self.everyone))
+            return say(wording.NUMBER_GAIN, amount=amount(self.gain))
+        return say(wording.NUMBER_EVERYONE, amount=amount(self.everyone))
+
+    @property
+    def verdict(self) -> Choice:
+        """The choice, as the verdict of a page."""
+        return self.choice
+
+    def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
+        """Give the profit that the verdict rests on, with its interval."""
+        if self.choice == "target":
+            label, value = say("Profit by contacting those chosen"), self.targeted
+        elif self.choice == "no evidence":
+            label, value = say("Profit by targeting beside contacting everyone"), self.gain
+        else:
+            label, value = say("Profit by contacting everyone"), self.everyone
+        return (money_headline(label, value.profit, value.currency),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields and the verdict as JSON-ready data."""
+        return {"verdict": self.choice, **Result.to_dict(self)}
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per rule: contacted, profit and its interval, evidence."""
@@ -152,7 +172,7 @@ class TargetingVerdict(Result):
         for whom, value in ((wording.CHOSEN, self.targeted), (wording.EVERYONE, full)):
             rows.append(
                 {
-                    "contact": whom,
+                    "contact": word(whom),
                     "customers": formats.number(value.contacted),
                     "expected profit (interval)": amount(value),
                     "contact cost": formats.money(value.cost, value.currency).strip(),
@@ -172,16 +192,16 @@ class TargetingVerdict(Result):
 
     def _because(self) -> str:
         if self.choice == "everyone" and self._nearly_same():
-            return wording.BECAUSE_NEARLY.format(
+            return say(
+                wording.BECAUSE_NEARLY,
                 n=formats.number(self.everyone.n),
                 left=formats.number(self.everyone.contacted - self.targeted.contacted),
                 everyone=amount(self.everyone),
             )
         for value in (self.everyone, self.gain, self.targeted):
             if not value.profit.is_known:
-                return wording.UNKNOWN.format(reason=value.profit.reason)
+                return say(wording.UNKNOWN, reason=value.profit.reason)
         words = {
-            "rule": self.rule,
             "chosen": formats.number(self.targeted.contacted),
             "n": formats.number(self.targeted.n),
             "targeted": amount(self.targeted),
@@ -192,10 +212,10 @@ class TargetingVerdict(Result):
             text = wording.BECAUSE[self.choice]
             if self.choice == "everyone" and self._same_customers():
                 text = wording.BECAUSE_SAME
-            return text.format(**words)
+            return say(text, **words)
         if self.until_then == "" and self.gain.profit.is_below(0.0):
-            return wording.BECAUSE_WORSE.format(**words)
-        return wording.BECAUSE_OPEN[self.until_then].format(**words)
+            return say(wording.BECAUSE_WORSE, **words)
+        return say(wording.BECAUSE_OPEN[self.until_then], **words)
 
     def _nearly_same(self) -> bool:
         return not self.gain.profit.is_known
@@ -234,12 +254,12 @@ def choose_rule(
         There is no learner, or they were cut differently.
     """
     if not fitted:
-        raise DesignError("there is no learner", expected="one or more")
+        raise DesignError(say("there is no learner"), expected=say("one or more"))
     folds = fitted[0].folds
     if any(item.folds is not folds for item in fitted):
         raise DesignError(
-            "the learners were cut into different folds",
-            remedy="cross-fit them together, so that they can be compared",
+            say("the learners were cut into different folds"),
+            remedy=say("cross-fit them together, so that they can be compared"),
         )
     money = trial.with_outcome(economics.earned(trial), metric=trial.metric)
     expected_money = economics.predictions(predictions)
@@ -365,11 +385,23 @@ def judge(
     )
 
 
+def money_headline(label: str, value: Estimate, currency: str) -> HeadlineNumber:
+    """Give an amount as the one number of a card or page."""
+    return HeadlineNumber(
+        label=label,
+        estimate=value.estimate,
+        low=value.low,
+        high=value.high,
+        kind="money",
+        unit=currency,
+    )
+
+
 def amount(value: PolicyValue) -> str:
     """Write the profit of a rule with its interval, in money."""
     found = value.profit
     if not found.is_known:
-        return formats.CANNOT_TELL
+        return say(formats.CANNOT_TELL)
     written = formats.money_interval(found.estimate, found.low, found.high, value.currency)
     return written.replace("  ", " ")
 

@@ -133,6 +133,20 @@ def test_the_difference_is_said_by_the_interval(
     assert words in given.sentence()
 
 
+def test_attributed_money_stands_beside_the_money_with_its_sentence(
+    found: Attribution, touched: Workbench, curve: CurveResult
+) -> None:
+    money = touched.crm_effect().economics(curve)
+    assert [number.unit for number in money.headline_numbers()] == ["EUR", "EUR"]
+    _, each, claimed = found.beside(money).headline_numbers()
+    assert each.estimate == pytest.approx(money.revenue.estimate / money.treated)
+    assert (claimed.estimate, claimed.note) == (found.models[0].same, found.difference())
+    assert math.isnan(claimed.low)
+    nothing = dataclasses.replace(found, touches=0)
+    assert nothing.beside(money) == money
+    assert dataclasses.replace(money, broken=("balance",)).headline_numbers() == ()
+
+
 def test_an_early_or_missing_difference_is_no_comparison(found: Attribution) -> None:
     assert not found.is_final
     assert "so far" in found.sentence()

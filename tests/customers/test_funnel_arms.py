@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
 from crm_lab.customers import funnel_wording as wording
 from crm_lab.customers.arm_panel import arm_panel, net_text
 from crm_lab.customers.arms import arm_shares
 from crm_lab.customers.retention import cohort_triangle, retention_by_arm
 from crm_lab.errors import LedgerError
+from crm_lab.language import using_language
 from crm_lab.simulation.school import School, make_school, with_campaign, write_school
 from crm_lab.simulation.school_histories import true_first_week
 from crm_lab.stats import adjust_p_values, compare_proportions
 from crm_lab.stats.net_shares import net_share_interval
 from crm_lab.workbench import Workbench, open_workbench
+from tests.russian import latin_words
 
 START, END = datetime(2026, 8, 3), datetime(2026, 8, 31)
 EFFECTS = {"chat": 0.08, "letter": 0.0}
@@ -365,6 +370,30 @@ def test_every_result_shows_itself_with_its_label(workbench: Workbench, call: st
         assert "andomised" in result.sentence() or "bservational" in result.sentence()
     if call.startswith("no_"):
         assert wording.NO_EXPERIMENT in result.sentence()
+
+
+NAMES = ["reactivation", "chat", "letter", "RUB", "experiment"]
+
+
+def names_of(school: School) -> list[str]:
+    """What people called their forms, landings and reasons: it is not translated."""
+    tables = [school.forms, school.landings, school.reasons]
+    return [str(text) for table in tables for text in table.to_numpy().ravel()]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_in_russian_nothing_of_card_and_plot_is_left_in_english(
+    workbench: Workbench, school: School, call: str
+) -> None:
+    with using_language("ru"):
+        result = CALLS[call](workbench.funnels())
+        shown = unescape(result._repr_html_())
+        if result.plotter:
+            axes = result.plot()
+            axes.figure.canvas.draw()
+            shown += " ".join(text.get_text() for text in axes.figure.findobj(Text))
+            plt.close(axes.figure)
+    assert latin_words(shown, allowed=[*NAMES, *names_of(school)]) == []
 
 
 def test_an_experiment_that_was_never_registered_is_refused(workbench: Workbench) -> None:

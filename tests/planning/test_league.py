@@ -14,9 +14,11 @@ import shop_workbench as sw
 from matplotlib import pyplot as plt
 from scipy.stats import norm
 
+from crm_lab.cards import TableView
 from crm_lab.errors import DesignError
 from crm_lab.experiments.others import OTHERS_LIMIT, OtherMarketing
 from crm_lab.experiments.results import ExperimentResult
+from crm_lab.language import using_language
 from crm_lab.planning import league_wording as wording
 from crm_lab.planning.league import LeagueTable, build_league
 from crm_lab.planning.league_forecast import next_campaign, score_forecasts
@@ -32,6 +34,7 @@ from crm_lab.planning.unevaluated import SENT_COLUMNS, never_evaluated
 from crm_lab.plots.league import plot_forecasts, plot_league
 from crm_lab.stats import Effect, compare_means
 from crm_lab.workbench import Workbench
+from tests.russian import latin_words
 
 WorkbenchAt = Callable[[str], Workbench]
 START = datetime(2024, 1, 1)
@@ -433,3 +436,52 @@ def test_results_show_themselves(measure: str) -> None:
         assert axes.get_title(loc="left").endswith("?")
         plt.close(axes.figure)
     plt.close(plot_forecasts(score_forecasts([], currency="EUR")).figure)
+
+
+def test_the_top_of_the_page_is_the_first_of_the_league() -> None:
+    table = league(season({"discount": 0.3, "reminder": 0.12}, 3))
+    (number,) = table.headline_numbers()
+    assert f"{number.label}: {number.text()}" == table.number()
+    assert table.subtitle() == "6 experiments, 2024-01-01 to 2024-06-17"
+    assert league([]).headline_numbers() == ()
+    assert league([]).subtitle() == ""
+
+
+@pytest.mark.parametrize("measure", ["relative", "amount"])
+@pytest.mark.parametrize("dimension", ["mechanic", "channel", "send_mode"])
+def test_a_league_is_said_in_russian(measure: str, dimension: str) -> None:
+    readouts = season({"discount": 0.3, "reminder": 0.12}, 3)
+    plain = readout(6, "", 0.1, is_adjusted=False, reason="")
+    with using_language("ru"):
+        table = league([*readouts, plain], measure=measure, dimension=dimension, unevaluated=3)
+        score = score_forecasts(table.readouts, measure=table.measure, currency="EUR")
+        empty = league([], dimension=dimension)
+        foreseen = [next_campaign(one, "discount", customers=1_000) for one in (table, empty)]
+        said = [one._repr_html_() for one in (table, empty, score, *foreseen)]
+        frames = (table.evidence_frame(), table.advice_frame(), table.readouts_frame())
+        said += [TableView(frame)._repr_html_() for frame in frames]
+        said += [table.method(), table.subtitle(), *table.caveats()]
+        axes = [plot_league(table), plot_forecasts(score), plot_league(empty)]
+        said += [f"{ax.get_title(loc='left')} {ax.get_xlabel()}" for ax in axes]
+    names = ("discount", "reminder", *(f"e{number:03d}" for number in range(7)))
+    for text in said:
+        assert latin_words(text, names) == []
+    assert not any(row.verdict not in wording.VERDICTS for row in table.rows)
+    for ax in axes:
+        plt.close(ax.figure)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 эксперимент"), (22, "22 эксперимента"), (12, "12 экспериментов")]
+)
+def test_experiments_are_counted_in_their_form(count: int, words: str) -> None:
+    with using_language("ru"):
+        assert wording.experiments_text(count) == words
+
+
+def test_a_wrong_request_is_refused_in_russian() -> None:
+    with using_language("ru"), pytest.raises(DesignError) as problem:
+        league([], dimension="colour")
+    assert str(problem.value) == (
+        "«colour» сравнивать нельзя. Ожидалось: одно из: mechanic, channel, send_mode."
+    )

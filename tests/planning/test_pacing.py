@@ -12,7 +12,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
+from crm_lab.cards import TableView
 from crm_lab.experiments.results import Money
+from crm_lab.headlines import without_verdict
+from crm_lab.language import using_language
 from crm_lab.planning import pacing_wording as wording
 from crm_lab.planning.league import LeagueTable, build_league
 from crm_lab.planning.levers import closes, judge_base, missing_after, per_recipient
@@ -22,6 +25,7 @@ from crm_lab.planning.pacing import build_pace
 from crm_lab.planning.plan_revisions import MonthlyPlan
 from crm_lab.planning.readouts import Measured, Readout
 from crm_lab.plots.pacing import plot_pace
+from tests.russian import latin_words
 
 TODAY = date(2024, 5, 16)
 PER_DAY = 1_000.0
@@ -257,7 +261,7 @@ def test_results_show_themselves(target: float) -> None:
     found = pace(
         target, league=league({"discount": 8.0, "reminder": 1.0}), reachable={"email": 2_000}
     )
-    assert found.sentence() in found._repr_html_()
+    assert without_verdict(found.sentence(), found.verdict) in found._repr_html_()
     assert found.to_dict()["verdict"] == found.verdict
     assert len(found.to_frame()) == 1
     assert len(found.levers_frame()) == 2
@@ -266,3 +270,61 @@ def test_results_show_themselves(target: float) -> None:
     assert axes.get_title(loc="left") == "Will 2024-05 reach its plan?"
     plt.close(axes.figure)
     plt.close(plot_pace(pace(target, daily=sales().iloc[:0])).figure)
+
+
+NAMES = ("discount", "reminder", "wave-1", "wave-2", "wave-3", "context", "media")
+
+
+@pytest.mark.parametrize("target", [28_000, 31_000, 34_000])
+def test_a_month_is_said_in_russian(target: float) -> None:
+    with using_language("ru"):
+        found = pace(
+            target, league=league({"discount": 8.0, "reminder": 1.0}), reachable={"email": 2_000}
+        )
+        frames = (
+            found.activities_frame(),
+            found.levers_frame(),
+            found.split_frame(),
+            found.backtest_frame(),
+        )
+        said = [found._repr_html_(), found.plan.sentence(), found.backtest_sentence()]
+        said += [found.base_sentence(), found.subtitle(), *found.assumptions()]
+        said += [TableView(frame)._repr_html_() for frame in frames if len(frame)]
+        begins = ("По плану.", "Нельзя сказать.", "Отставание.")[(28, 31, 34).index(target // 1000)]
+        assert found.sentence().startswith(f"{begins} Итог за 05.2024 должен составить 30\u00a05")
+        axes = plot_pace(found)
+    assert axes.get_title(loc="left") == "Будет ли выполнен план на 05.2024?"
+    axes.figure.canvas.draw()
+    assert "20\u00a0000" in [text.get_text() for text in axes.get_yticklabels()]
+    plt.close(axes.figure)
+    assert found.to_frame().loc[0, ["month", "verdict"]].tolist() == ["2024-05", found.verdict]
+    for text in said:
+        assert latin_words(text, NAMES) == []
+
+
+def test_the_top_of_the_page_is_the_forecast_beside_the_plan() -> None:
+    found = pace(31_000)
+    (number,) = found.headline_numbers()
+    assert (number.estimate, number.reference) == (found.forecast.total, 31_000)
+    assert number.text() in found.number().replace(" EUR", "")
+    assert (number.label, number.note) == (
+        "2024-05 by the forecast, EUR",
+        "The plan is 31,000 EUR.",
+    )
+    assert found.subtitle() == "2024-05, orders known until 2024-05-15"
+    assert pace(31_000, daily=sales().iloc[:0]).headline_numbers() == ()
+
+
+@pytest.mark.parametrize(
+    ("orders", "words"), [(1, "1 заказ"), (1_003, "1\u00a0003 заказа"), (11, "11 заказов")]
+)
+def test_orders_are_counted_in_their_form(orders: int, words: str) -> None:
+    found = build_pace(plan(4_000, metric="orders"), sales(), today=TODAY, currency="EUR")
+    with using_language("ru"):
+        assert found.text(orders) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "один раз"), (3, "3 раза"), (5, "5 раз")])
+def test_revisions_are_counted_in_their_form(count: int, words: str) -> None:
+    with using_language("ru"):
+        assert wording.times(count) == words

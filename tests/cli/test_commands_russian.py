@@ -1,0 +1,141 @@
+"""The command in Russian: help, mistakes, refusals; and how the language is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+
+import click
+import pytest
+
+from crm_lab.cli import commands, run
+from crm_lab.cli.spoken import Command, Group
+from crm_lab.language import LANGUAGE_VARIABLE, current_language
+from tests.russian import latin_words
+
+SETTINGS = "company: Магазин\ncurrency: RUB\ntimezone: UTC\nlanguage: {language}\n"
+WORDS = (
+    "OPTIONS",
+    "COMMAND",
+    "ARGS",
+    "YYYY",
+    "NAME",
+    "FILE",
+    "FOLDER",
+    "MAP_FILE",
+    "TILL_FILE",
+    "Chromium",
+    "Excel",
+    "PDF",
+    "BI",
+    "cron",
+    "systemd",
+)
+"""What help writes in Latin letters: names of arguments, formats and programs."""
+
+
+@pytest.fixture(autouse=True)
+def _in_the_test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("CRM_LAB_HOME", raising=False)
+    monkeypatch.delenv(LANGUAGE_VARIABLE, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    with chdir(tmp_path):
+        yield
+
+
+def every_command(
+    command: click.Command = commands, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from every_command(child, (*path, name))
+
+
+OWN = [
+    path
+    for path, _ in every_command()
+    if path[:1] and path[0] in ("control-group", "experiment", "plan", "init", "import", "status")
+]
+
+
+@pytest.mark.parametrize("path", OWN, ids=" ".join)
+def test_help_is_russian(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--language", "ru", *path, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Вызов: crm-lab ")
+    assert "Показать эту справку и выйти." in told
+    about = told.split("Параметры:")[0].split("\n", 1)[1]
+    assert any("а" <= letter <= "я" for letter in about)
+    assert current_language() == "en"
+
+
+def test_help_stays_english_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["experiment", "decide", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0].startswith("Usage: crm-lab experiment decide [OPTIONS] NAME")
+    assert "  --by TEXT           Who decides.  [required]" in told.splitlines()
+
+
+def test_groups_list_their_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--language", "ru", "control-group", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "Команды:" in told
+    assert "  audit   Показать, кто из контрольной группы всё же затронут" in told
+    assert latin_words(told.split("Команды:")[0], allowed=WORDS) == ["control-group", "help"]
+
+
+def test_every_command_can_speak() -> None:
+    """A plain command of click would show its help in English in every language."""
+    kinds = {" ".join(path): type(command) for path, command in every_command()}
+    assert set(kinds.values()) <= {Command, Group}
+
+
+def test_the_environment_chooses_before_the_workbench(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "crm-lab.yml").write_text(SETTINGS.format(language="ru"), "utf-8")
+    assert run(["--help"]) == 0
+    assert "Вызов:" in capsys.readouterr().out
+    monkeypatch.setenv(LANGUAGE_VARIABLE, "en")
+    assert run(["--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+    assert run(["--language", "ru", "--help"]) == 0
+    assert "Вызов:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["plan", "revise"], "Ошибка: Не задан параметр '--item'."),
+        (["init"], "Ошибка: Не задан аргумент 'FOLDER'."),
+        (["init", "--nothing"], "Ошибка: Нет параметра '--nothing'."),
+        (
+            ["control-group", "draw", "--share", "2"],
+            "Ошибка: Неверное значение для '--share': 2 не между 0 и 1 (100 %)",
+        ),
+        (
+            ["experiment", "status", "--to", "closed"],
+            "Ошибка: для --to нужны NAME эксперимента и --by",
+        ),
+    ],
+)
+def test_mistakes_are_told_in_russian(
+    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "crm-lab.yml").write_text(SETTINGS.format(language="ru"), "utf-8")
+    (tmp_path / "experiments").mkdir()
+    assert run(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == told
+    assert lines[1].startswith(f"Справка: «crm-lab {arguments[0]}")
+
+
+def test_a_refusal_is_told_in_russian(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--language", "ru", "init", "магазин"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Рабочая папка создана: ")
+    assert "откройте crm-lab.yml и maps/orders.yml" in told
+    assert run(["--language", "ru", "init", "магазин"]) == 1
+    assert capsys.readouterr().err == "Ошибка: магазин — уже рабочая папка.\n"
