@@ -66,7 +66,10 @@ def messages_of(part: str) -> list[Found]:
 
 
 def _of_notebook(path: Path) -> Iterator[Found]:
-    from crm_lab.reports.localising import blocks  # what the runner translates
+    # what the runner translates, and what the command prints of parameters
+    from crm_lab.reports.declarations import parse_declarations
+    from crm_lab.reports.localising import blocks
+    from crm_lab.reports.notebooks import PARAMETERS_TAG, tags
 
     where = path.relative_to(ROOT).as_posix()
     for number, cell in enumerate(nbformat.read(path, as_version=4).cells, start=1):
@@ -74,6 +77,10 @@ def _of_notebook(path: Path) -> Iterator[Found]:
             for text in blocks(cell.source):
                 yield Found(text, None, (where, number))
         elif cell.cell_type == "code":
+            if PARAMETERS_TAG in tags(cell):
+                for parameter in parse_declarations(cell.source, where=path.name):
+                    if parameter.help:
+                        yield Found(parameter.help, None, (where, number))
             for found in _of_source(cell.source, where):
                 yield Found(found.text, found.many, (where, number))
 
@@ -171,9 +178,15 @@ def _is_translated(entry: Message) -> bool:
 def faults(language: str) -> list[str]:
     """Say everything that is missing or wrong in the catalogue of a language."""
     wrong = []
-    translations: dict[str, tuple[str, object]] = {}
+    translations: dict[tuple[str, str], tuple[str, object]] = {}
     for part in parts():
-        entries = {_english(entry): entry for entry in read(part, language) if not _is_label(entry)}
+        catalogue = [entry for entry in read(part, language) if entry.id]
+        for entry in catalogue:
+            key = (entry.context or "", _english(entry))
+            before = translations.setdefault(key, (part, entry.string))
+            if before[1] != entry.string:
+                wrong.append(f"{part}.po and {before[0]}.po differ on {key[1]!r}")
+        entries = {_english(entry): entry for entry in catalogue if entry.context != LABEL}
         said = set()
         for found in messages_of(part):
             said.add(found.text)
@@ -182,9 +195,6 @@ def faults(language: str) -> list[str]:
             if entry is None or not _same_kind(entry, found) or not _is_translated(entry):
                 wrong.append(f"{where}: no {language} for {found.text!r}")
                 continue
-            before = translations.setdefault(found.text, (part, entry.string))
-            if before[1] != entry.string:
-                wrong.append(f"{part}.po and {before[0]}.po differ on {found.text!r}")
             wrong += _wrong_placeholders(entry, where)
         wrong += [f"{part}.po: {text!r} is no longer said" for text in entries if text not in said]
     return wrong
@@ -192,10 +202,6 @@ def faults(language: str) -> list[str]:
 
 def _english(entry: Message) -> str:
     return entry.id[0] if isinstance(entry.id, (list, tuple)) else entry.id
-
-
-def _is_label(entry: Message) -> bool:
-    return not entry.id or entry.context == LABEL
 
 
 def _wrong_placeholders(entry: Message, where: str) -> list[str]:

@@ -5,6 +5,7 @@ Exit code 0: done. 1: refused with one clear message. 2: wrong usage of the comm
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 
@@ -12,9 +13,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from crm_lab.cli import control_group, experiment, plan, report, workbench
-from crm_lab.cli.spoken import Group, show_error
-from crm_lab.demo import run_demo
+from crm_lab.cli.spoken import Command, Group, show_error
 from crm_lab.errors import CrmLabError, SettingsError
 from crm_lab.language import (
     LANGUAGES,
@@ -30,13 +29,45 @@ from crm_lab.settings import load_settings
 
 __all__ = ["main"]
 
+SUBCOMMANDS = {
+    "demo": "crm_lab.cli:demo",
+    "init": "crm_lab.cli.workbench:init",
+    "import": "crm_lab.cli.workbench:import_command",
+    "status": "crm_lab.cli.workbench:status",
+    "calibrate": "crm_lab.cli.workbench:calibrate",
+    "control-group": "crm_lab.cli.control_group:control_group",
+    "experiment": "crm_lab.cli.experiment:experiment",
+    "plan": "crm_lab.cli.plan:plan",
+    "report": "crm_lab.cli.report:report",
+    "handover": "crm_lab.cli.handover:handover",
+    "schedule": "crm_lab.cli.schedule:schedule",
+}
+"""Module and name of each command; it is imported when it is asked for, since statistics and
+notebooks take seconds to import and most commands need one of them only."""
+
+
+class Commands(Group):
+    """The commands of ``crm-lab``, each found where it is written."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names in the order of the work."""
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command, or give None where there is none of that name."""
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, _, name = SUBCOMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
 
 def _speak(context: click.Context, parameter: click.Parameter, language: Language | None) -> None:
     if language is not None:
         set_language(language)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--language",
     type=click.Choice(LANGUAGES),
@@ -50,20 +81,12 @@ def commands() -> None:
     """Workbench for CRM campaign experiments: control group, campaigns, reports."""
 
 
-@commands.command()
+@click.command(cls=Command)
 def demo() -> None:
     """Run the main job from end to end on real data that packages carry."""
+    from crm_lab.demo import run_demo
+
     run_demo(lambda arguments: run(["--language", current_language(), *arguments]))
-
-
-commands.add_command(workbench.init)
-commands.add_command(workbench.import_command)
-commands.add_command(workbench.status)
-commands.add_command(workbench.calibrate)
-commands.add_command(control_group.control_group)
-commands.add_command(experiment.experiment)
-commands.add_command(plan.plan)
-commands.add_command(report.report)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,7 +10,6 @@ from crm_lab.cli.options import as_of_option, gateway_option, moment, opened
 from crm_lab.cli.spoken import Group
 from crm_lab.errors import ReportError
 from crm_lab.language import message, say
-from crm_lab.reports.catalogue import listed_runs
 from crm_lab.terminal import show, show_frame
 from crm_lab.workbench import Workbench
 
@@ -88,6 +87,9 @@ def _report(workbench: Workbench, given: str | None) -> str:
     ReportError
         The run that is named does not exist.
     """
+    # imported here: notebooks take seconds to import, and no other command about plans needs them
+    from crm_lab.reports.catalogue import listed_runs
+
     runs = listed_runs(workbench.settings.reports_folder)
     if given:
         if given not in {run.run_id for run in runs}:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import pandas as pd
 
+from crm_lab.cards import GivenName
+from crm_lab.cli import report_checks
 from crm_lab.cli.options import gateway_option, opened
 from crm_lab.cli.spoken import Group
 from crm_lab.errors import ReportError
@@ -51,23 +53,16 @@ def params(name: str) -> None:
     frame = pd.DataFrame(
         [
             {
-                "name": p.name,
+                "name": GivenName(p.name),
                 "type": p.plain_type,
-                "unit": p.unit,
-                "range": p.range_text,
-                "choices": ", ".join(p.choices),
+                "accepts": ", ".join(part for part in (p.unit, p.range_text, *p.choices) if part),
                 "default": say("must be given") if p.is_required else repr(p.default),
                 "what": say(p.help) if p.help else "",
             }
             for p in declared
         ]
     )
-    kept = [
-        column
-        for column in frame.columns
-        if column not in ("unit", "range", "choices") or frame[column].any()
-    ]
-    show_frame(frame[kept], title=name)
+    show_frame(frame, title=name)
 
 
 @report.command()
@@ -167,6 +162,10 @@ def index() -> None:
     from crm_lab.reports import rebuild_index
 
     click.echo(rebuild_index(opened().settings.reports_folder))
+
+
+report.add_command(report_checks.verify)
+report.add_command(report_checks.diff)
 
 
 def _turns(texts: tuple[str, ...]) -> dict[str, list[str]]:

@@ -216,7 +216,7 @@ class ExperimentResult(Result):
         return experiment_about(self)
 
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
-        """Give the money of the arm that the verdict speaks of: in all, per customer, attributed."""
+        """Give the money of the arm of the verdict: in all, per customer, attributed."""
         return experiment_numbers(self)
 
     def to_frame(self) -> pd.DataFrame:

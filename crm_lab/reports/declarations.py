@@ -1,7 +1,7 @@
 """Reading the declarations of a report notebook as a syntax tree, without executing anything.
 
 A report notebook declares its parameters in one code cell tagged ``parameters`` that holds only
-annotated literals, each with a comment::
+annotated literals, each with a comment behind it or on the line above::
 
     from datetime import date
 
@@ -126,7 +126,7 @@ def parse_declarations(source: str, *, where: str) -> tuple[Parameter, ...]:
                 )
             )
             continue
-        note = comments.get(statement.end_lineno or statement.lineno, "")
+        note = _note(statement, source, comments)
         try:
             parameter = _declaration(statement, statement.target.id, note)
         except ValueError as error:
@@ -139,6 +139,16 @@ def parse_declarations(source: str, *, where: str) -> tuple[Parameter, ...]:
     if faults:
         raise ReportError(faults)
     return tuple(found.values())
+
+
+def _note(statement: ast.AnnAssign, source: str, comments: dict[int, str]) -> str:
+    """Give the comment of a declaration: behind it, else alone on the line above it."""
+    behind = comments.get(statement.end_lineno or statement.lineno)
+    above = statement.lineno - 1
+    if behind is None and above in comments:
+        line = source.splitlines()[above - 1]
+        return comments[above] if line.lstrip().startswith("#") else ""
+    return behind or ""
 
 
 def _comments(source: str) -> dict[int, str]:

@@ -90,7 +90,7 @@ class PlannedEntries(Result):
                     "cron": entry.timing.cron,
                     "timezone": str(entry.timing.zone),
                     "calendar": _calendar_text(entry),
-                    "after": GivenName(", ".join(entry.after)),
+                    "waits_for": GivenName(", ".join(entry.after)),
                     "next": "\n".join(
                         local(slot, entry.timing.zone) for slot in self.next_slots[entry.name]
                     )

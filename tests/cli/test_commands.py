@@ -158,7 +158,6 @@ def test_outside_a_workbench_the_way_in_is_told(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("status",),
         ("control-group", "status"),
         ("control-group", "draw", "--yes"),
         ("control-group", "verify"),
@@ -175,6 +174,13 @@ def test_before_the_first_import_every_command_says_what_to_do(
 ) -> None:
     sw.write_experiment(sw.write_settings(tmp_path))
     assert "crm-lab import MAP FILE" in failing(capsys, *arguments)
+
+
+def test_an_empty_workbench_says_how_to_begin(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sw.write_settings(tmp_path)
+    assert "nothing is loaded yet; begin with: crm-lab import MAP FILE" in done(capsys, "status")
 
 
 def test_a_workbench_is_not_made_twice(capsys: pytest.CaptureFixture[str]) -> None:

@@ -189,3 +189,9 @@ def test_values_reach_the_kernel_unchanged(
     )
     assert record.is_good, record.error
     assert json.loads((folder / "found.json").read_text("utf-8")) == values
+
+
+def test_a_long_note_may_stand_on_the_line_above() -> None:
+    source = "# share of\n# margin [share, 0..1]\nmargin: float = 0.3\nweeks: int = 4"
+    margin, weeks = parse_declarations(source, where="demo")
+    assert (margin.help, margin.unit, weeks.help) == ("margin", "share", "")
