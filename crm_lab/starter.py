@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
 from crm_lab.errors import SettingsError
-from crm_lab.language import say
+from crm_lab.language import current_language, say
 from crm_lab.settings import SETTINGS_FILE, Settings, load_settings
 
 STARTER_SETTINGS = """\
@@ -15,6 +16,7 @@ STARTER_SETTINGS = """\
 company: {company}
 currency: RUB
 timezone: Europe/Moscow
+language: {language}
 """
 STARTER_CONTROL_GROUP = """\
 # The standing control group: these customers receive no marketing.
@@ -110,7 +112,9 @@ costs: {{per_message: 0.5}}
 """
 
 
-def create_workbench(folder: Path, *, starts_on: date, notebooks: Path | None = None) -> Settings:
+def create_workbench(
+    folder: Path, *, starts_on: date, notebooks: Mapping[str, str] | None = None
+) -> Settings:
     """Make a new workbench folder with starter files; existing files are left as they are.
 
     Parameters
@@ -119,8 +123,8 @@ def create_workbench(folder: Path, *, starts_on: date, notebooks: Path | None = 
         Where.
     starts_on : datetime.date
         Start of the example experiment.
-    notebooks : pathlib.Path, optional
-        Folder whose notebooks are copied.
+    notebooks : mapping of str to str, optional
+        Text of each notebook by file name.
 
     Raises
     ------
@@ -131,7 +135,7 @@ def create_workbench(folder: Path, *, starts_on: date, notebooks: Path | None = 
         raise SettingsError(say("{folder} is a workbench already", folder=folder))
     name = json.dumps(folder.resolve().name, ensure_ascii=False)  # a text in quotes, as in YAML
     starters = {
-        SETTINGS_FILE: STARTER_SETTINGS.format(company=name),
+        SETTINGS_FILE: STARTER_SETTINGS.format(company=name, language=current_language()),
         "experiments/control_group.yml": STARTER_CONTROL_GROUP.format(salt=name),
         "experiments/winter-sale.yml": STARTER_EXPERIMENT.format(
             starts_on=starts_on, ends_on=starts_on + timedelta(days=27)
@@ -142,11 +146,7 @@ def create_workbench(folder: Path, *, starts_on: date, notebooks: Path | None = 
         "maps/orders.yml": STARTER_ORDERS_MAP,
         "maps/deliveries.yml": DELIVERIES_MAP,
     }
-    if notebooks is not None:
-        starters |= {
-            f"notebooks/{path.name}": path.read_text("utf-8")
-            for path in sorted(notebooks.glob("*.ipynb"))
-        }
+    starters |= {f"notebooks/{name}": text for name, text in (notebooks or {}).items()}
     for name, text in starters.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,8 @@ def params(name: str) -> None:
                 "what": say(p.help) if p.help else "",
             }
             for p in declared
-        ]
+        ],
+        dtype=object,
     )
     show_frame(frame, title=name)
 

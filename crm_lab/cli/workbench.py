@@ -12,7 +12,7 @@ from crm_lab.cli.options import ShareType, as_date, gateway_option, opened
 from crm_lab.cli.spoken import Command
 from crm_lab.gateway import ImportReport
 from crm_lab.language import message, say
-from crm_lab.publishing import shipped_notebooks
+from crm_lab.publishing import notebook_texts
 from crm_lab.starter import create_workbench
 from crm_lab.terminal import show, show_frame
 
@@ -22,7 +22,7 @@ from crm_lab.terminal import show, show_frame
 def init(folder: Path) -> None:
     """Make a new workbench in FOLDER with starter files."""
     next_week = as_date(datetime.now()) + timedelta(days=7)
-    settings = create_workbench(folder, starts_on=next_week, notebooks=shipped_notebooks())
+    settings = create_workbench(folder, starts_on=next_week, notebooks=notebook_texts())
     click.echo(say("Workbench made in {folder}. Next:", folder=settings.folder))
     click.echo(f"  cd {folder}")
     look = say("look at crm-lab.yml and maps/orders.yml, put in your own names")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from crm_lab.publishing.batches import run_batch
 from crm_lab.publishing.fan_out import DateSpan, fan_out, parse_span
-from crm_lab.publishing.notebooks import find_notebook, kind_of, notebooks, shipped_notebooks
+from crm_lab.publishing.notebooks import (
+    find_notebook,
+    kind_of,
+    notebook_texts,
+    notebooks,
+    shipped_notebooks,
+)
 from crm_lab.publishing.requests import (
     ReportRequest,
     RunOptions,
@@ -19,6 +25,7 @@ __all__ = [
     "fan_out",
     "find_notebook",
     "kind_of",
+    "notebook_texts",
     "notebooks",
     "parse_span",
     "report_request",

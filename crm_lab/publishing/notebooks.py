@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crm_lab.errors import ReportError
 from crm_lab.formats import listing
-from crm_lab.language import say
+from crm_lab.language import current_language, say
 from crm_lab.workbench import Workbench
 
 
@@ -57,3 +57,20 @@ def shipped_notebooks() -> Path | None:
         if folder.is_dir():
             return folder
     return None
+
+
+def notebook_texts() -> dict[str, str]:
+    """Give the shipped notebooks for a new workbench, in the current language, by file name."""
+    # imported here: notebooks take seconds to import
+    import nbformat
+
+    from crm_lab.reports.localising import localised, with_default_language
+
+    folder = shipped_notebooks()
+    texts = {}
+    for path in sorted(folder.glob("*.ipynb")) if folder else ():
+        texts[path.name] = path.read_text("utf-8")
+        if current_language() != "en":
+            notebook = localised(nbformat.reads(texts[path.name], as_version=4), current_language())
+            texts[path.name] = nbformat.writes(with_default_language(notebook, current_language()))
+    return texts

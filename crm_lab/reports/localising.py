@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from crm_lab.language import Language, say, using_language
+from crm_lab.reports.declarations import parse_declarations
+from crm_lab.reports.notebooks import PARAMETERS_TAG, tags
 
+_DEFAULT = re.compile(r'^(language: .* = )"\w+"', re.MULTILINE)
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _MARK = re.compile(r"^( {0,3}#{1,6} +| *[-*] +| *\d+[.)] +|> ?)")
 
@@ -32,6 +35,25 @@ def localised(notebook: Any, language: Language) -> Any:
                 cell.source = "".join(
                     mark + say(text) + end for mark, text, end in _pieces(cell.source)
                 )
+    return written
+
+
+def with_default_language(notebook: Any, language: Language) -> Any:
+    """Give a notebook that speaks a language where no parameter says otherwise.
+
+    The notes of its parameters are translated too; everything else of its code stays as it is.
+    """
+    written = copy.deepcopy(notebook)
+    for cell in written.cells:
+        if cell.cell_type != "code" or PARAMETERS_TAG not in tags(cell):
+            continue
+        cell.source = _DEFAULT.sub(rf'\1"{language}"', cell.source)
+        with using_language(language):
+            for parameter in parse_declarations(cell.source, where=""):
+                if parameter.help:
+                    cell.source = cell.source.replace(
+                        f"# {parameter.help}", f"# {say(parameter.help)}", 1
+                    )
     return written
 
 
