@@ -24,7 +24,7 @@ from crm_lab.planning.readouts import Measure, Readout, people_scale, readout_fr
 from crm_lab.stats.nested_pooling import NestedEffects, pool_nested_effects
 from crm_lab.stats.normal import two_sided_quantile
 
-Dimension = Literal["mechanic", "channel", "send_mode"]
+Dimension = Literal["mechanic", "channel", "send_mode", "owner"]
 RowVerdict = Literal["works", "costs sales", "cannot tell"]
 LeagueVerdict = Literal["best known", "order not certain", "cannot conclude"]
 
@@ -77,7 +77,7 @@ class LeagueTable(Result):
     ----------
     verdict : {"best known", "order not certain", "cannot conclude"}
         Whether one of them is the best.
-    dimension : {"mechanic", "channel", "send_mode"}
+    dimension : {"mechanic", "channel", "send_mode", "owner"}
         What is compared.
     measure : {"relative", "amount"}
         On which scale.
@@ -371,7 +371,7 @@ def build_league(
     ----------
     readouts : iterable of Readout
         The experiments, in any order.
-    dimension : {"mechanic", "channel", "send_mode"}
+    dimension : {"mechanic", "channel", "send_mode", "owner"}
         What is compared. Experiments that do not name it are left out.
     measure : {"relative", "amount"}
         Lift of revenue, or money per customer assigned.

@@ -20,13 +20,20 @@ NOT_NAMED = {
     "mechanic": message("it names no mechanic"),
     "channel": message("it names no channel"),
     "send_mode": message("it names no way of sending"),
+    "owner": message("it names nobody who answers for it"),
 }
 
-DIMENSIONS = {"mechanic": "mechanic", "channel": "channel", "send_mode": "way of sending"}
+DIMENSIONS = {
+    "mechanic": "mechanic",
+    "channel": "channel",
+    "send_mode": "way of sending",
+    "owner": "team",
+}
 PLURALS = {
     "mechanic": message("mechanics"),
     "channel": message("channels"),
     "send_mode": message("ways of sending"),
+    "owner": message("teams"),
 }
 MEASURES = {
     "relative": message(" revenue against customers who got nothing"),
@@ -57,6 +64,10 @@ NOTHING = {
     "send_mode": message(
         "Cannot conclude. No experiment with a control group can be read yet, so no way of sending"
         " can be compared with another."
+    ),
+    "owner": message(
+        "Cannot conclude. No experiment with a control group can be read yet, so no team can be"
+        " compared with another."
     ),
 }
 BASIS = message("{experiments} with a control group, {rows}.")
@@ -154,9 +165,11 @@ def campaigns_text(count: int) -> str:
 
 
 def rows_text(count: int, dimension: str) -> str:
-    """Write how many mechanics, channels or ways of sending are compared."""
+    """Write how many mechanics, channels, ways of sending or teams are compared."""
     if dimension == "mechanic":
         return say_many("{count} mechanic", "{count} mechanics", count)
     if dimension == "channel":
         return say_many("{count} channel", "{count} channels", count)
+    if dimension == "owner":
+        return say_many("{count} team", "{count} teams", count)
     return say_many("{count} way of sending", "{count} ways of sending", count)

@@ -71,6 +71,8 @@ class Readout:
         The effect of all its arms together.
     is_adjusted : bool
         Whether the revenue of the pre-period was taken out.
+    owner : str
+        The team that answers for it.
     decision : str
         What was decided on it; empty: nothing.
     reason : str
@@ -89,6 +91,7 @@ class Readout:
     relative: Measured
     amount: Measured
     is_adjusted: bool = False
+    owner: str = ""
     decision: str = ""
     reason: str = ""
 
@@ -163,6 +166,7 @@ def readout_of(
         relative=combined(result.arms, "relative", is_adjusted=is_adjusted),
         amount=combined(result.arms, "amount", is_adjusted=is_adjusted),
         is_adjusted=plan.is_adjusted and is_adjusted,
+        owner=plan.owner,
         decision=decision,
         reason=reason,
     )

@@ -20,6 +20,7 @@ _TITLES = {
     "mechanic": message("Which mechanics work, and how sure is the order?"),
     "channel": message("Which channels work, and how sure is the order?"),
     "send_mode": message("Which ways of sending work, and how sure is the order?"),
+    "owner": message("Which teams' campaigns work, and how sure is the order?"),
 }
 
 

@@ -399,6 +399,7 @@ def test_the_league_of_a_workbench_reads_every_experiment(
     assert found == readout_of(analysed, send_mode="manual")  # as the send list was written
     assert league_of.table().left_out == ((sw.NAME, "it names no mechanic"),)
     assert league_of.table(dimension="channel").rows[0].name == "email"
+    assert league_of.table(dimension="owner").rows[0].name == "CRM team"
     assert league_of.never_evaluated().campaigns == 0
     (early,) = finished.league(as_of=sw.STARTS_AT).readouts()
     assert early.reason == wording.OPEN
