@@ -174,7 +174,7 @@ def test_caveats_name_shared_controls_plain_read_outs_and_windows_of_unequal_len
     ("readouts", "options", "message"),
     [
         ([readout(0, "a", 0.1)] * 2, {}, "stand there twice: e000"),
-        ([], {"dimension": "owner"}, "'owner' is nothing a league compares"),
+        ([], {"dimension": "colour"}, "'colour' is nothing a league compares"),
         ([], {"measure": "orders"}, "'orders' is no measure"),
         ([], {"alpha": 2.0}, "alpha"),
     ],
@@ -449,7 +449,7 @@ def test_the_top_of_the_page_is_the_first_of_the_league() -> None:
 
 
 @pytest.mark.parametrize("measure", ["relative", "amount"])
-@pytest.mark.parametrize("dimension", ["mechanic", "channel", "send_mode"])
+@pytest.mark.parametrize("dimension", ["mechanic", "channel", "send_mode", "owner"])
 def test_a_league_is_said_in_russian(measure: str, dimension: str) -> None:
     readouts = season({"discount": 0.3, "reminder": 0.12}, 3)
     plain = readout(6, "", 0.1, is_adjusted=False, reason="")
@@ -484,5 +484,5 @@ def test_a_wrong_request_is_refused_in_russian() -> None:
     with using_language("ru"), pytest.raises(DesignError) as problem:
         league([], dimension="colour")
     assert str(problem.value) == (
-        "«colour» сравнивать нельзя. Ожидалось: одно из: mechanic, channel, send_mode."
+        "«colour» сравнивать нельзя. Ожидалось: одно из: mechanic, channel, send_mode, owner."
     )
