@@ -12,13 +12,13 @@ import dataclasses
 import importlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ CARD_CSS = (
     ".crm-card .crm-scroll{overflow-x:auto}"
     ".crm-card table{border-collapse:collapse;font-size:.92em}"
     ".crm-card th,.crm-card td{padding:.2em .7em;text-align:right;border-bottom:1px solid #8883}"
-    ".crm-card th:first-child,.crm-card td:first-child{text-align:left}"
+    ".crm-card :is(th,td):first-child,.crm-card .crm-scroll [data-kind=text]{text-align:left}"
     ".crm-number{font-size:1.5em;font-weight:700;margin:.1em 0}"
     ".crm-number small{font-size:.62em;font-weight:400}"
     ".crm-bar{display:block;max-width:100%;margin:.2em 0 .5em}"
@@ -53,6 +53,8 @@ CARD_CSS = (
 """Style of the card, scoped to its class; a published page carries it once."""
 
 MAX_CARD_ROWS = 12
+_WITHOUT_CENTS = 1000
+"""From here on a number of a table is written whole."""
 YES, NO = message("yes"), message("no")
 
 
@@ -144,6 +146,18 @@ class Result:
         }
 
 
+R = TypeVar("R", bound=Result)
+
+
+class Results(list[R]):
+    """Results one after the other: a list that shows the card of each."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return "".join(result._repr_html_() for result in self)
+
+
 def kind_of(cls: type) -> str:
     """Name a result class for a machine: ``ControlGroupDraw`` becomes ``control_group_draw``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
@@ -183,7 +197,7 @@ def card(
     table = "" if frame is None or frame.empty else table_html(frame)
     return (
         f"<style>{CARD_CSS}</style>"
-        f'<div class="crm-card"><h4>{escape(title)}</h4>{_verdict(verdict)}'
+        f'<div class="crm-card mathjax_ignore"><h4>{escape(title)}</h4>{_verdict(verdict)}'
         f"<p>{escape(without_verdict(sentence, verdict) if verdict else sentence)}</p>"
         f"{large}{bar}{small}{table}</div>"
     )
@@ -220,7 +234,7 @@ class TableView:
 
     def _repr_html_(self) -> str:
         table = table_html(self.frame, max_rows=self.max_rows)
-        return f'<style>{CARD_CSS}</style><div class="crm-card">{table}</div>'
+        return f'<style>{CARD_CSS}</style><div class="crm-card mathjax_ignore">{table}</div>'
 
     def __repr__(self) -> str:
         return self.frame.head(self.max_rows).to_string(index=False)
@@ -229,10 +243,17 @@ class TableView:
 def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:
     """Build an HTML table with a header row; longer frames are cut and say so."""
     shown = frame.head(max_rows)
-    head = "".join(f'<th scope="col">{escape(heading(name))}</th>' for name in shown.columns)
+    rows = [list(_cells(shown.columns, row)) for row in shown.itertuples(index=False)]
+    kinds = [_kind(row[place] for row in rows) for place in range(len(shown.columns))]
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(heading(name))}</th>'
+        for kind, name in zip(kinds, shown.columns, strict=True)
+    )
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell(value))}</td>" for value in row) + "</tr>"
-        for row in shown.itertuples(index=False)
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(text)}</td>" for kind, text in zip(kinds, row, strict=True))
+        + "</tr>"
+        for row in rows
     )
     rest = len(frame) - len(shown)
     note = f'<p class="crm-more">{_more_rows(rest)}</p>' if rest > 0 else ""
@@ -240,6 +261,19 @@ def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:
         f'<div class="crm-scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>{note}"
     )
+
+
+def _kind(column: Iterable[str]) -> str:
+    return ' data-kind="text"' if any(text[:1].isalpha() for text in column) else ""
+
+
+def _cells(names: Iterable[object], row: Iterable[Any]) -> Iterator[str]:
+    for name, value in zip(names, row, strict=True):
+        is_month = name == "month" and isinstance(value, pd.Timestamp) and value.day == 1
+        if is_month:
+            yield formats.month(value)
+        else:
+            yield label(value) if name == "table" and isinstance(value, str) else cell(value)
 
 
 def _more_rows(count: int) -> str:
@@ -269,7 +303,9 @@ def cell(value: Any) -> str:
             return "" if math.isnan(number) else ("∞" if number > 0 else "-∞")
         if number == int(number) and abs(number) < 1e15:
             return formats.separated(f"{number:,.0f}")
-        return formats.separated(f"{number:,.2f}" if abs(number) >= 10 else f"{number:.4g}")
+        if abs(number) >= _WITHOUT_CENTS:
+            return formats.separated(f"{number:,.0f}")
+        return formats.separated(f"{number:,.2f}" if abs(number) >= 10 else f"{number:.3g}")
     if isinstance(value, (int, np.integer)):
         return formats.separated(f"{int(value):,}")
     if isinstance(value, pd.Timestamp):

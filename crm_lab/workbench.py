@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab import formats
-from crm_lab.cards import Result
+from crm_lab.cards import Result, Results, card
 from crm_lab.customers import BaseOverview, describe_base
 from crm_lab.errors import SettingsError
 from crm_lab.experiments import calibration
@@ -82,6 +82,9 @@ class WorkbenchCard(Result):
         """Give the facts, one row each."""
         return pd.DataFrame(self.facts, columns=["what", "value"])
 
+    def _repr_html_(self) -> str:
+        return card(say(self.title), f"{self.company} ({self.folder})", self.card_frame())
+
 
 class Workbench(Context):
     """One workbench folder, opened.
@@ -100,7 +103,7 @@ class Workbench(Context):
         """Load one file through its map (see :func:`crm_lab.gateway.imports.import_file`)."""
         return self.gateway.import_file(load_map(Path(map_path)), Path(file), progress=progress)
 
-    def import_folder(self, folder: Path | str, *, progress: bool = False) -> list[ImportReport]:
+    def import_folder(self, folder: Path | str, *, progress: bool = False) -> Results[ImportReport]:
         """Load every CSV and Parquet file of a folder through the map that fits its name.
 
         Raises

@@ -12,7 +12,7 @@ from crm_lab.cli import report_checks
 from crm_lab.cli.options import gateway_option, opened
 from crm_lab.cli.spoken import Group
 from crm_lab.errors import ReportError
-from crm_lab.language import message, say
+from crm_lab.language import message, say, word
 from crm_lab.publishing import (
     RunOptions,
     fan_out,
@@ -54,8 +54,10 @@ def params(name: str) -> None:
         [
             {
                 "name": GivenName(p.name),
-                "type": p.plain_type,
-                "accepts": ", ".join(part for part in (p.unit, p.range_text, *p.choices) if part),
+                "type": word(p.plain_type),
+                "accepts": ", ".join(
+                    part for part in (word(p.unit), p.range_text, *p.choices) if part
+                ),
                 "default": say("must be given") if p.is_required else repr(p.default),
                 "what": say(p.help) if p.help else "",
             }

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 
 import click
 
-from crm_lab.language import message, say
+from crm_lab.language import message, say, say_many
 
 HELP_OPTION = message("Show this message and exit.")
 VERSION_OPTION = message("Show the version and exit.")
@@ -88,6 +89,16 @@ def _message(error: click.ClickException) -> str:
         return say("Missing option {name}.", name=name)
     if isinstance(error, click.NoSuchOption) and not error.possibilities:
         return say("No such option {name}.", name=repr(error.option_name))
+    if isinstance(error, click.NoSuchCommand) and not error.possibilities:
+        return say("No such command {name}.", name=repr(error.command_name))
+    if isinstance(error, click.BadOptionUsage) and " requires " in error.message:
+        asked = re.search(r"(\d+) arguments", error.message)
+        return say_many(
+            "Option {name} requires an argument.",
+            "Option {name} requires {count} arguments.",
+            int(asked[1]) if asked else 1,
+            name=repr(error.option_name),
+        )
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
         hint = error.param.get_error_hint(error.ctx) if error.param is not None else ""
         if hint:

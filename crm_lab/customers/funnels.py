@@ -221,7 +221,13 @@ class FirstWeek(Result):
 
     def number(self) -> str:
         """Give the share with its interval."""
-        return "" if self.reason else share_text(self.overall)
+        if self.reason:
+            return ""
+        return say(
+            "Deals won within {days} days of registration, share of registrations: {share}",
+            days=self.days,
+            share=share_text(self.overall),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per month of registration: cohort, n, events, share, low, high."""

@@ -118,7 +118,7 @@ class GroupRates(Result):
         """Give the difference that the page asks about, where there is one."""
         if self.reason or self.pair is None or not self.pair.absolute.is_known:
             return ""
-        return points_text(self.pair)
+        return say("Difference: {points}", points=points_text(self.pair))
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per group: group, n, events, share, low, high, p, basis."""

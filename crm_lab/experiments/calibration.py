@@ -282,7 +282,7 @@ def _count_claims(
     splits = permutations or (ALONE_PERMUTATIONS if grid.size == 1 else NULL_PERMUTATIONS)
     nulls = [
         null_statistics(own, size=int(size), permutations=splits, rng=rng)
-        for size in tqdm(grid, desc=say("null distributions"), disable=not progress)
+        for size in tqdm(grid, desc=say("null distributions"), disable=not progress, leave=False)
     ]
     found = []
     for number, metric in enumerate(own.names):

@@ -138,7 +138,13 @@ class Design(Result):
     def number(self) -> str:
         """Give the smallest change of the primary metric that shows."""
         effect = self.metric(self.primary).detectable
-        return "" if effect.reason else wording.lift_words(effect.relative)
+        if effect.reason:
+            return ""
+        return say(
+            "Smallest change that shows, {metric}: {change}",
+            metric=say(wording.METRIC_LABELS[self.primary]),
+            change=wording.lift_words(effect.relative),
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per metric, method and adjustment, in long form."""

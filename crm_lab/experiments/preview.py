@@ -23,7 +23,7 @@ from crm_lab.experiments.outlook import count_obstacles, detectable_mean, detect
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.reading import open_estimator
 from crm_lab.gateway import Gateway, Reader, recipients
-from crm_lab.language import grouped, message, say, say_many, word
+from crm_lab.language import grouped, label, message, say, say_many, word
 from crm_lab.stats import (
     DetectableEffect,
 )
@@ -75,7 +75,7 @@ class PowerTable(Result):
         ]
         return say(
             "Smallest change of {metric} that shows with {power} probability: {found}.",
-            metric=word(self.metric),
+            metric=label(self.metric),
             power=formats.percent(self.power, decimals=0),
             found="; ".join(found),
         )
@@ -148,6 +148,13 @@ class PlanPreview(Result):
     def to_frame(self) -> pd.DataFrame:
         """Give one row per arm and metric."""
         return self.power.to_frame()
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the same with the metrics as people call them."""
+        frame = self.to_frame()
+        if frame.empty:
+            return frame
+        return frame.assign(metric=[self.plan.label(name) for name in frame["metric"]])
 
 
 def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:

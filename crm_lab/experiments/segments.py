@@ -19,7 +19,7 @@ from crm_lab.cards import Result
 from crm_lab.experiments import wording
 from crm_lab.experiments.estimators import RowEstimator
 from crm_lab.experiments.fields import CONTROL
-from crm_lab.language import grouped, message, say
+from crm_lab.language import grouped, message, say, word
 from crm_lab.stats import Comparison, PooledEffects, pool_effects, unknown_comparison
 
 SMALLEST_GROUP = 30
@@ -83,7 +83,7 @@ class SegmentReading(Result):
             return say(wording.SEGMENTS_FEW, **words)
         first = wording.SEGMENTS_DIFFER if self.differs else wording.SEGMENTS_ALIKE
         certain = [
-            name
+            word(name)
             for name, p in zip(self.pooled.names, self.pooled.holm, strict=True)
             if p <= self.pooled.alpha
         ]

@@ -128,15 +128,15 @@ class ImportReport(Result):
             rows += [
                 (
                     say("{currency} in the file", currency=formats.currency_name(self.currency)),
-                    float(self.amount_in),
+                    formats.number(float(self.amount_in), decimals=2),
                 ),
                 (
                     say("{currency} loaded", currency=formats.currency_name(self.currency)),
-                    float(self.amount_loaded or 0),
+                    formats.number(float(self.amount_loaded or 0), decimals=2),
                 ),
                 (
                     say("{currency} set aside", currency=formats.currency_name(self.currency)),
-                    float(self.amount_rejected or 0),
+                    formats.number(float(self.amount_rejected or 0), decimals=2),
                 ),
             ]
         return pd.DataFrame(rows, columns=["what", "value"])

@@ -148,7 +148,12 @@ def _stage(
 ) -> Staged:
     size = attempt.file.stat().st_size
     with tqdm(
-        total=size, unit="B", unit_scale=True, desc=attempt.file.name, disable=not progress
+        total=size,
+        unit="B",
+        unit_scale=True,
+        desc=attempt.file.name,
+        disable=not progress,
+        leave=False,
     ) as bar:
         staged = attempt.staged = stage_file(
             engine, attempt.source, attempt.file, working_folder=working, advance=bar.update

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from crm_lab.cards import Results
 from crm_lab.errors import FileError
 from crm_lab.gateway import Gateway, ImportReport, load_maps, operations
 from crm_lab.language import say
@@ -59,9 +60,22 @@ class Context:
         return moment.replace(tzinfo=UTC).astimezone(zone).date()
 
 
+class Handle:
+    """What a workbench hands out to be asked; shown bare, it names what it answers."""
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        asked = [
+            f".{name}()"
+            for name in dir(kind)
+            if not name.startswith("_") and callable(getattr(kind, name))
+        ]
+        return f"{kind.__name__}: {', '.join(asked)}"
+
+
 def import_folder(
     workbench: Context, folder: Path, *, progress: bool = False
-) -> list[ImportReport]:
+) -> Results[ImportReport]:
     """Load every CSV and Parquet file of a folder through the map that fits its name."""
     if not folder.is_dir():
         raise FileError(say("the folder does not exist"), where=str(folder))
@@ -81,10 +95,10 @@ def import_folder(
                 remedy=say("nothing was loaded; correct the patterns or add a map"),
             )
         chosen.append((maps.index(fitting[0]), file, fitting[0]))
-    return [
+    return Results(
         workbench.gateway.import_file(source, file, progress=progress)
         for _, file, source in sorted(chosen, key=lambda item: (item[0], item[1]))
-    ]
+    )
 
 
 def now() -> datetime:

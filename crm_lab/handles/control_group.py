@@ -20,11 +20,11 @@ from crm_lab.experiments.rotation import (
     rotation_advice,
 )
 from crm_lab.gateway import operations
-from crm_lab.handles.context import Context, now
+from crm_lab.handles.context import Context, Handle, now
 from crm_lab.language import say, say_many
 
 
-class ControlGroup:
+class ControlGroup(Handle):
     """The standing control group of a workbench.
 
     Parameters

@@ -16,14 +16,14 @@ from crm_lab.crm_effect.economics_results import Economics
 from crm_lab.errors import DesignError, LedgerError
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch, epochs, required_epoch
-from crm_lab.handles.context import Context, now
+from crm_lab.handles.context import Context, Handle, now
 from crm_lab.handles.decisions import Decisions
 from crm_lab.language import say
 
 EpochDecision = Literal["continue", "change", "stop", "cannot conclude"]
 
 
-class CrmEffect:
+class CrmEffect(Handle):
     """Everybody outside the standing control group against the group.
 
     Parameters

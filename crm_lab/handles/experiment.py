@@ -12,6 +12,7 @@ import pandas as pd
 
 from crm_lab.campaigns.loopback import Planted, PlantedCheck, read_planted, run_loopback
 from crm_lab.campaigns.send_lists import SendListExport, export_send_list
+from crm_lab.cards import Results
 from crm_lab.errors import DesignError
 from crm_lab.experiments import registry
 from crm_lab.experiments.analysis import analyze
@@ -29,14 +30,14 @@ from crm_lab.experiments.results import ExperimentResult
 from crm_lab.experiments.spec import load_experiment
 from crm_lab.gateway import ImportReport
 from crm_lab.gateway.dialects import Dialect, HashedArms, arm_sql
-from crm_lab.handles.context import Context, import_folder, now
+from crm_lab.handles.context import Context, Handle, import_folder, now
 from crm_lab.handles.decisions import Decisions
 from crm_lab.handles.lifetime_effect import lifetime_effect
 from crm_lab.language import say
 from crm_lab.ltv.contrast import DEFAULT_REFITS, LifetimeContrast
 
 
-class Experiment:
+class Experiment(Handle):
     """One experiment of a workbench, from its file to its result.
 
     Parameters
@@ -158,7 +159,7 @@ class Experiment:
             as_of=as_of or now(),
         )
 
-    def ingest(self, folder: Path | str, *, progress: bool = False) -> list[ImportReport]:
+    def ingest(self, folder: Path | str, *, progress: bool = False) -> Results[ImportReport]:
         """Load what came back: every file of a folder through the map that fits its name."""
         assigned_at(self._workbench.gateway, self.name)
         return import_folder(self._workbench, Path(folder), progress=progress)

@@ -25,14 +25,14 @@ from crm_lab.customers.retention import (
 from crm_lab.experiments.enrolment import registered_plan
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import funnels as sql
-from crm_lab.handles.context import Context
+from crm_lab.handles.context import Context, Handle
 from crm_lab.language import grouped, say
 
 NOBODY = pd.DataFrame({"group": [], "n": [], "events": []})
 """Counts of no group at all."""
 
 
-class Funnels:
+class Funnels(Handle):
     """Registrations, deals, refusals, cohorts and secondary outcomes of a workbench's base.
 
     Nothing later than the last deal (or order) in the base counts, whatever ``as_of`` says: what

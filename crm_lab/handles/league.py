@@ -14,7 +14,7 @@ from crm_lab.experiments.enrolment import registered_plan
 from crm_lab.experiments.naming import load_tagging_rules, tags_of
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import pacing
-from crm_lab.handles.context import Context, now
+from crm_lab.handles.context import Context, Handle, now
 from crm_lab.language import say
 from crm_lab.planning import league_wording as wording
 from crm_lab.planning.league import Dimension, LeagueTable, build_league
@@ -28,7 +28,7 @@ from crm_lab.planning.readouts import Measure, Readout, readout_of
 from crm_lab.planning.unevaluated import NeverEvaluated, never_evaluated
 
 
-class League:
+class League(Handle):
     """The league of a workbench: mechanics and channels, by what experiments found.
 
     Each experiment is read out once, when it is first asked for; one instance sees one state of
@@ -79,6 +79,7 @@ class League:
                 desc=say(wording.PROGRESS),
                 unit="experiment",
                 disable=not (self._progress and names),
+                leave=False,
             )
             self._readouts = tuple(self._readout(name) for name in bar)
         return self._readouts

@@ -9,7 +9,7 @@ import pandas as pd
 
 from crm_lab.gateway import cohorts as acquisition
 from crm_lab.gateway import operations
-from crm_lab.handles.context import Context
+from crm_lab.handles.context import Context, Handle
 from crm_lab.ltv import (
     LifetimeForecast,
     PurchaseHistory,
@@ -27,7 +27,7 @@ from crm_lab.ltv.predictions import LifetimePredictions, predict
 from crm_lab.ltv.rolling import DEFAULT_ORIGINS, RollingOrigin, rolling_origin
 
 
-class Lifetime:
+class Lifetime(Handle):
     """Lifetime value of a workbench's base.
 
     Parameters

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from crm_lab.experiments.epochs import open_epoch
 from crm_lab.experiments.results import Money
 from crm_lab.gateway import pacing
-from crm_lab.handles.context import Context, now
+from crm_lab.handles.context import Context, Handle, now
 from crm_lab.handles.league import League
 from crm_lab.planning import plan_revisions
 from crm_lab.planning.league import LeagueTable
@@ -16,7 +16,7 @@ from crm_lab.planning.pacing import build_pace
 from crm_lab.planning.plan_revisions import MonthlyPlan, PlanRevision
 
 
-class Pacing:
+class Pacing(Handle):
     """The month that ``experiments/monthly_plan.yml`` plans.
 
     Parameters

@@ -266,7 +266,11 @@ class Uplift(UpliftStudy):
             reader.temporary("feature", query)
             parts = max(1, math.ceil(reader.count("feature") / PART_CUSTOMERS))
             for part in tqdm(
-                range(parts), desc=say(wording.SCORING), unit="part", disable=not self.progress
+                range(parts),
+                desc=say(wording.SCORING),
+                unit="part",
+                disable=not self.progress,
+                leave=False,
             ):
                 yield reader.frame(feature_sql.part_of("feature", part, parts))
 

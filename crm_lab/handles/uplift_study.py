@@ -21,7 +21,7 @@ from crm_lab.experiments.outcomes import Window, read_outcomes
 from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import audits, operations
 from crm_lab.gateway import features as feature_sql
-from crm_lab.handles.context import Context, now
+from crm_lab.handles.context import Context, Handle, now
 from crm_lab.language import say
 from crm_lab.uplift import wording
 from crm_lab.uplift.cross_fitting import (
@@ -58,7 +58,7 @@ class _Facts:
     has_costs: bool
 
 
-class UpliftStudy:
+class UpliftStudy(Handle):
     """What the members of an experiment teach about whom one of its arms is worth.
 
     Everything is learned from the members of the experiment in the assignment table, by what was

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from crm_lab import formats
 from crm_lab.cards import Result, plain
 from crm_lab.errors import DesignError
 from crm_lab.formats import separated
-from crm_lab.language import say
+from crm_lab.language import label, say
 from crm_lab.ltv import wording
 from crm_lab.ltv.discounting import within_horizon
 from crm_lab.ltv.fits import check_alpha, fit_bg_nbd, fit_gamma_gamma
@@ -177,6 +178,18 @@ class LifetimeForecast(Result):
                 for name, e in rows.items()
             ]
         )
+
+    def card_frame(self) -> pd.DataFrame:
+        """Give the totals as people read them, each with its interval; nothing without a forecast."""
+        if self.reason:
+            return pd.DataFrame()
+        totals, shares = (self.orders, self.value), (self.share_alive, self.share_ordering)
+        written = [
+            *(formats.number_interval(*each.as_tuple()) for each in totals),
+            *(formats.percent_interval(*each.as_tuple()).removeprefix("+") for each in shares),
+        ]
+        names = [label(name) for name in self.to_frame()["quantity"]]
+        return pd.DataFrame({"quantity": names, "estimate": written})
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON-ready data, without the single customers."""

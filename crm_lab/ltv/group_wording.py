@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crm_lab.formats import currency_name, number, number_interval, percent
+from crm_lab.formats import currency_name, month, number, number_interval, percent
 from crm_lab.language import message, say, word
 from crm_lab.ltv.wording import amount, customers_text
 
@@ -135,6 +137,13 @@ def tiers_table(result: ValueTiers) -> pd.DataFrame:
     )
 
 
+def group_text(by: str, group: str) -> str:
+    """Write the name of a group; a month as the language writes it."""
+    if by == "month" and re.fullmatch(r"\d{4}-\d{2}", group):
+        return month(date.fromisoformat(f"{group}-01"))
+    return word(group)
+
+
 def groups_sentence(result: GroupValues) -> str:
     """Say which groups bring most."""
     if result.reason:
@@ -153,11 +162,11 @@ def groups_sentence(result: GroupValues) -> str:
                 "Lifetime value differs by {by}: most for {best} ({most} per customer), least for"
                 " {worst} ({least}).",
                 by=by,
-                best=word(best.group),
+                best=group_text(result.by, best.group),
                 most=amount(
                     (best.shrunken, best.shrunken_low, best.shrunken_high), result.currency
                 ),
-                worst=word(worst.group),
+                worst=group_text(result.by, worst.group),
                 least=number_interval(worst.shrunken, worst.shrunken_low, worst.shrunken_high),
             )
         ]
@@ -179,7 +188,7 @@ def groups_table(result: GroupValues) -> pd.DataFrame:
     has_cost = any(math.isfinite(row.cost) for row in result.rows)
     for each in result.rows:
         row = {
-            by_text(result.by): each.group,
+            by_text(result.by): group_text(result.by, each.group),
             "customers": each.customers,
             "brought": number(each.past_value, decimals=2),
             say("in {horizon}", horizon=result.horizon): number(each.expected_value, decimals=2),

@@ -23,7 +23,7 @@ from crm_lab.formats import (
     percent,
     separated,
 )
-from crm_lab.language import message, say, say_many
+from crm_lab.language import current_language, message, say, say_many
 
 VALUE_WORDS = {"revenue": message("revenue"), "margin": message("margin")}
 
@@ -189,7 +189,10 @@ def share_of_sure(alpha: float) -> str:
 
 def amount(each: tuple[float, float, float], currency: str) -> str:
     """Write an amount with its interval and its currency, where it has one."""
-    return f"{number_interval(*each)} {currency_name(currency)}".rstrip()
+    if not currency or current_language() == "en":
+        return f"{number_interval(*each)} {currency}".rstrip()
+    value, space, ends = number_interval(*each).partition(" (")
+    return f"{value}\u00a0{currency_name(currency)}{space}{ends}"
 
 
 def history_sentence(

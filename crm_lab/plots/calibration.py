@@ -55,11 +55,11 @@ def plot_power_curve(calibration: Calibration, *, ax: Axes | None = None) -> Axe
     ax.axhline(calibration.alpha / 2, color=CONTROL, linewidth=1, linestyle=":")
     ax.annotate(
         say("{share} wanted", share=f"{WANTED_POWER:.0%}"),
-        (1, WANTED_POWER),
+        (0, WANTED_POWER),
         xycoords=("axes fraction", "data"),
-        xytext=(-4, 2),
+        xytext=(4, 2),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         color=ZERO,
         fontsize="small",
@@ -70,7 +70,13 @@ def plot_power_curve(calibration: Calibration, *, ax: Axes | None = None) -> Axe
         ax.set_xscale("log")
         ax.set_xticks(ticks, [f"+{tick:.0%}" for tick in ticks])
         ax.minorticks_off()
-        ax.legend(frameon=False, fontsize="small")
+        ax.legend(
+            frameon=False,
+            fontsize="small",
+            ncols=2,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+        )
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_xlabel(say("planted effect, change of the metric"))

@@ -46,11 +46,11 @@ def plot_cumulative(result: CurveResult, *, ax: Axes | None = None) -> Axes:
     if stable:
         ax.axvline(stable[0], color=TREATED[2], linestyle="--", linewidth=1)
         _note(ax, stable[0], say("stable"))
-    ax.text(
-        0.99,
-        0,
+    ax.annotate(
         say("control group"),
-        transform=ax.get_yaxis_transform(),
+        (result.planned_weeks, 0),
+        xytext=(-4, -3),
+        textcoords="offset points",
         ha="right",
         va="top",
         color=ZERO,

@@ -89,7 +89,7 @@ def plot_tracking(validation: Validation, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(_time_axis(validation.unit_days))
     ax.tick_params(axis="x", labelrotation=30)
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(loc="lower right", framealpha=1.0, edgecolor="none")
     return localise_axes(ax, x="date", y="number")
 
 

@@ -11,7 +11,7 @@ from crm_lab.formats import currency_name, day, number, percent
 from crm_lab.language import message, say, word
 from crm_lab.ltv.cohorts import GroupValues
 from crm_lab.ltv.contrast import LifetimeContrast
-from crm_lab.ltv.group_wording import by_text, tier_text
+from crm_lab.ltv.group_wording import by_text, group_text, tier_text
 from crm_lab.ltv.rolling import RollingOrigin
 from crm_lab.ltv.tiers import ValueTiers
 from crm_lab.ltv.wording import span
@@ -165,7 +165,8 @@ def plot_groups(result: GroupValues, *, ax: Axes | None = None) -> Axes:
         if np.isfinite(row.cost):
             ax.plot([row.cost], [y], "|", color=TREATED[1], markersize=14, markeredgewidth=3)
     ax.set_yticks(
-        np.arange(len(shown)), [f"{word(row.group)} ({number(row.customers)})" for row in shown]
+        np.arange(len(shown)),
+        [f"{group_text(result.by, row.group)} ({number(row.customers)})" for row in shown],
     )
     ax.set_ylim(len(shown) - 0.5, -0.5)
     ax.set_xlabel(

@@ -14,11 +14,14 @@ from crm_lab import formats
 from crm_lab.language import say
 from crm_lab.planning.pace import Pace
 from crm_lab.plots.axes import localise_axes
-from crm_lab.plots.palette import CONTROL, TREATED, ZERO
+from crm_lab.plots.palette import CONTROL, LABEL_GROUND, TREATED, ZERO
 
 DAYS_BETWEEN_TICKS = 5
 LABEL_STEPS = 3
+LABEL_STEP = 0.07
 """Heights at which names of activities stand, so that neighbours do not cover each other."""
+LABEL_DAYS = 4
+"""Days that the name of an activity covers."""
 
 
 def plot_pace(pace: Pace, *, ax: Axes | None = None) -> Axes:
@@ -72,8 +75,16 @@ def plot_pace(pace: Pace, *, ax: Axes | None = None) -> Axes:
     for place, item in enumerate(pace.activities):
         day = float(date2num(pd.Timestamp(item.day)))  # type: ignore[no-untyped-call]
         ax.axvline(day, color=CONTROL, linewidth=1, linestyle=":")
-        height = (0.03 + 0.07 * (place % LABEL_STEPS)) * top
-        ax.annotate(item.name, (day, height), xytext=(3, 0), textcoords="offset points", fontsize=9)
+        height = _label_height(planned, days, pd.Timestamp(item.day), top)
+        height += LABEL_STEP * (place % LABEL_STEPS) * top
+        ax.annotate(
+            item.name,
+            (day, height),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=9,
+            bbox=LABEL_GROUND,
+        )
     locator = DayLocator(bymonthday=range(1, 31, DAYS_BETWEEN_TICKS))  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
@@ -90,3 +101,13 @@ def plot_pace(pace: Pace, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(*(float(date2num(day)) for day in (days[0], days[-1])))  # type: ignore[no-untyped-call]
     ax.spines[["top", "right"]].set_visible(False)
     return localise_axes(ax, x="date", y="money")
+
+
+def _label_height(
+    planned: pd.Series, days: pd.DatetimeIndex, day: pd.Timestamp, top: float
+) -> float:
+    """Give a height clear of the curve: under it, or above it where it has only begun."""
+    place = min(max(int(days.searchsorted(day)), 0), len(days) - 1)
+    if planned.iloc[place] > LABEL_STEP * (LABEL_STEPS + 0.5) * top:
+        return 0.03 * top
+    return float(planned.iloc[min(place + LABEL_DAYS, len(days) - 1)]) + 0.03 * top

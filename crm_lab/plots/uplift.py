@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from crm_lab import formats
 from crm_lab.language import label, say, word
@@ -24,6 +24,7 @@ from crm_lab.uplift.verdict import TargetingVerdict, amount
 WIDTH = 7.2
 MOST_LEARNERS = 14
 MOST_FEATURES = 5
+MOST_TICKS = 7
 
 
 def plot_verdict(result: TargetingVerdict, *, ax: Axes | None = None) -> Axes:
@@ -89,16 +90,12 @@ def plot_league(result: UpliftLeague, *, ax: Axes | None = None) -> Axes:
         _interval(ax, place, value.estimate, value.low, value.high, colour, filled=filled)
     ax.set_yticks(range(len(rows)), [wording.name_text(row.name) for row in rows])
     ax.set_ylim(len(rows) - 0.4, -0.7)
-    ax.set_xlabel(
-        say("more {metric} per 1,000 customers than a random order", metric=word(result.metric))
+    more = say("more {metric} per 1,000 customers than a random order", metric=word(result.metric))
+    key = say(
+        "blue: models, orange: response and plain rules; filled: cannot be told from the first"
     )
-    ax.set_title(
-        say(
-            "Which ranks customers best? Blue: models, orange: response and plain rules;\n"
-            "filled: cannot be told from the first"
-        ),
-        loc="left",
-    )
+    ax.set_xlabel(f"{more}\n{key}")
+    ax.set_title(say("Which ranks customers best?"), loc="left")
     return _plain(ax)
 
 
@@ -263,6 +260,7 @@ def _unit(words: str, currency: str) -> str:
 
 
 def _plain(ax: Axes) -> Axes:
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=MOST_TICKS))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)

@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from crm_lab import formats
 from crm_lab.errors import BusyError
 from crm_lab.language import label, say
 from crm_lab.reports import wording
@@ -102,7 +103,7 @@ class ListedRun:
     @property
     def kind_label(self) -> str:
         """The kind as people read it."""
-        return label(self.kind.replace("-", "_"))
+        return wording.kind_text(self.kind)
 
     @property
     def look(self) -> wording.VerdictLook | None:
@@ -280,14 +281,23 @@ def _decisions(manifest: Manifest) -> tuple[Decision, ...]:
 
 
 def _revision(item: Mapping[str, Any], *, about: str) -> dict[str, Any]:
+    what = ", ".join(label(part) for part in str(item.get("item")).split("."))
+    old, new = (_value(item.get(side)) for side in ("old", "new"))
     return {
         "day": str(item.get("at", ""))[:10],
         "about": about,
-        "decision": f"{item.get('item')}: {item.get('old')} → {item.get('new')}",
+        "decision": f"{what}: {old} → {new}",
         "by": item.get("by"),
         "note": item.get("reason"),
         "report": item.get("report"),
     }
+
+
+def _value(value: Any) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return (
+        formats.number(value, decimals=0 if value == int(value) else 2) if is_number else str(value)
+    )
 
 
 def _decision(words: Mapping[str, str]) -> Decision:

@@ -16,6 +16,7 @@ import pandas as pd
 from crm_lab import formats
 from crm_lab.cards import Result, plain
 from crm_lab.errors import ReportError
+from crm_lab.headlines import verdict_look
 from crm_lab.language import label, message, say, say_many, using_language, word
 from crm_lab.reports.manifest import (
     MANIFEST_NAME,
@@ -24,7 +25,13 @@ from crm_lab.reports.manifest import (
     Manifest,
     read_manifest,
 )
-from crm_lab.reports.numbers import INTERVAL_KEYS, estimated_numbers, is_same, shown_numbers
+from crm_lab.reports.numbers import (
+    INTERVAL_KEYS,
+    estimated_numbers,
+    is_same,
+    main_result,
+    shown_numbers,
+)
 from crm_lab.reports.staging import RUNS_FOLDER, slug
 
 SUBJECT_PARAMETERS = ("gateway", "experiment", "campaign", "epoch", "month")
@@ -255,7 +262,15 @@ def change_text(change: Change) -> tuple[str, str, str]:
     sides = change.before, change.after
     is_shown = any(isinstance(side, Mapping) and side.get("text") for side in sides)
     what = change.what if is_shown else what_text(change.what)
-    return what, value_text(change.before), value_text(change.after)
+    before, after = (
+        _verdict_text(side) if change.kind == "verdict" else value_text(side) for side in sides
+    )
+    return what, before, after
+
+
+def _verdict_text(code: Any) -> str:
+    """Write a verdict with the words that stand at the top of a page."""
+    return verdict_look(str(code)).word if code else say("none")
 
 
 def what_text(what: str) -> str:
@@ -323,13 +338,20 @@ def _headlines(
     before: Manifest, after: Manifest, *, on_page: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Give the headline numbers of both: those shown, where both show them in one language."""
-    shown = shown_numbers(before.results), shown_numbers(after.results)
+    shown = _shown(before), _shown(after)
     if before.language != after.language or not all(shown):
         return estimated_numbers(before.results), estimated_numbers(after.results)
     if on_page:
         return shown
     more = estimated_numbers(before.results), estimated_numbers(after.results)
     return shown[0] | more[0], shown[1] | more[1]
+
+
+def _shown(run: Manifest) -> dict[str, Any]:
+    """Give the numbers at the top of the page; of a result that writes one as text, that text."""
+    main = main_result(run.results)
+    label, colon, text = str(main[1].get("number", "") if main else "").rpartition(": ")
+    return shown_numbers(run.results) or ({label: {"text": text}} if colon else {})
 
 
 def _inputs(before: Manifest, after: Manifest) -> Iterator[Change]:
@@ -398,7 +420,8 @@ def _verdict(before: Manifest, after: Manifest) -> Iterator[Change]:
 
 def _is_same(before: Any, after: Any) -> bool:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        return all(is_same(before.get(key), after.get(key)) for key in INTERVAL_KEYS)
+        keys = INTERVAL_KEYS if "estimate" in before else ("text",)
+        return all(is_same(before.get(key), after.get(key)) for key in keys)
     if isinstance(before, Mapping) or isinstance(after, Mapping):
         return False
     return is_same(before, after)
@@ -420,8 +443,8 @@ def _sentence(previous: Manifest, changes: list[Change]) -> str:
         parts.append(
             say(
                 "The verdict was “{before}” and is “{after}”.",
-                before=value_text(verdict.before),
-                after=value_text(verdict.after),
+                before=_verdict_text(verdict.before),
+                after=_verdict_text(verdict.after),
             )
         )
     parts.append(

@@ -64,6 +64,8 @@ _CELL = re.compile(r"(<t[hd][^>]*>)(.*?)(</t[hd]>)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _WORD = re.compile(r"\S+")
 _TOKEN = re.compile(r"\w[\w-]*")
+_BEGUN_NUMBER = re.compile(r"(?:\d\.|(?<!\d)\d{1,3},)\Z")
+_NUMBER_GOES_ON = re.compile(r"\.\d")
 _COUNT = re.compile(r"[-+−]?[\d\s.,%]{1,9}")
 _TEXT_TYPES = ("text/", "application/json", "application/javascript", "image/svg+xml")
 
@@ -255,7 +257,8 @@ class Mask:
 
         def known(found: re.Match[str]) -> str:
             token = found[0]
-            return self._ids[token] if token in self._ids and _is_telling(token) else token
+            is_id = token in self._ids and _is_telling(token) and not _is_part_of_number(found)
+            return self._ids[token] if is_id else token
 
         return _TOKEN.sub(known, text)
 
@@ -404,6 +407,14 @@ def _is_telling(customer_id: str) -> bool:
     if customer_id.isdigit():
         return len(customer_id) >= 5
     return len(customer_id) >= 3 and any(character.isdigit() for character in customer_id)
+
+
+def _is_part_of_number(found: re.Match[str]) -> bool:
+    """Whether digits stand before or after the point of a number, as in 0.00360."""
+    if not found[0].isdigit():
+        return False
+    before = found.string[max(found.start() - 5, 0) : found.start()]
+    return bool(_BEGUN_NUMBER.search(before) or _NUMBER_GOES_ON.match(found.string, found.end()))
 
 
 def _is_count(text: str) -> bool:

@@ -20,7 +20,7 @@ import numpy as np
 from papermill.translators import PythonTranslator
 
 from crm_lab.errors import Fault, ReportError
-from crm_lab.language import message, say
+from crm_lab.language import message, say, word
 from crm_lab.reports.bounds import Bounds
 from crm_lab.reports.wording import TYPE_WORDS
 
@@ -94,9 +94,9 @@ class Parameter:
         else:
             one = say(TYPE_WORDS[self.scalar])
         if self.unit and self.bounds is not None:
-            one = say(_UNIT_AND_RANGE, value=one, unit=self.unit, range=self.range_text)
+            one = say(_UNIT_AND_RANGE, value=one, unit=word(self.unit), range=self.range_text)
         elif self.unit:
-            one = say("{value}, in {unit}", value=one, unit=self.unit)
+            one = say("{value}, in {unit}", value=one, unit=word(self.unit))
         elif self.bounds is not None:
             one = say("{value}, in the range {range}", value=one, range=self.range_text)
         several = say("a list, each {value}", value=one) if self.is_list else one

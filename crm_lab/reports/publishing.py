@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,7 +17,7 @@ from crm_lab.cards import CARD_CSS
 from crm_lab.language import label, say, using_language
 from crm_lab.reports import wording
 from crm_lab.reports.differences import change_text
-from crm_lab.reports.manifest import EXECUTED_NAME, MANIFEST_NAME, Manifest
+from crm_lab.reports.manifest import EXECUTED_NAME, MANIFEST_NAME, Change, ChangeKind, Manifest
 from crm_lab.reports.rendering import Body, render_body
 
 PAGE_POLICY = (
@@ -26,6 +27,10 @@ PAGE_POLICY = (
 _PRINTED_APART = {"data_from", "data_to", "snapshot", "seed", "workbench"}
 _CONTENTS_FROM = 3
 _DIGEST_SHOWN = 12
+_TOLD: tuple[ChangeKind, ...] = ("verdict", "number", "data", "parameter", "plan", "language")
+"""Kinds of change at the top of a page; versions of code and packages stand at its end."""
+_TO_KEEP_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] ?[\d<])|(?<=\bp =) (?=\d)")
+"""Spaces at which a line must not end: before a percent sign, within a p-value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +54,8 @@ def render_page(executed: Any, manifest: Manifest, *, stopped_at: int | None = N
         The cell at which a failed run stopped.
     """
     with using_language(manifest.language):
-        return _page(render_body(executed, stop_at=stopped_at), manifest)
+        page = _page(render_body(executed, stop_at=stopped_at), manifest)
+    return _TO_KEEP_TOGETHER.sub("\N{NO-BREAK SPACE}", page)
 
 
 def _page(body: Body, manifest: Manifest) -> str:
@@ -69,7 +75,7 @@ def _page(body: Body, manifest: Manifest) -> str:
             policy=PAGE_POLICY,
             css=page_css(),
             manifest=manifest,
-            kicker=kicker or label(manifest.kind.replace("-", "_")),
+            kicker=kicker or wording.kind_text(manifest.kind),
             look=look,
             sentence=sentence,
             small_print=small_print(manifest),
@@ -77,7 +83,7 @@ def _page(body: Body, manifest: Manifest) -> str:
             numbers=Markup(body.lead.numbers),
             chart=Markup(body.lead.chart),
             lights=Markup(body.lead.lights),
-            changes=[change_text(change) for change in manifest.changes],
+            changes=[change_text(change) for change in _told(manifest.changes)],
             body=Markup(body.html),
             contents=body.contents if len(body.contents) >= _CONTENTS_FROM else (),
             facts=method_facts(manifest),
@@ -89,6 +95,12 @@ def _page(body: Body, manifest: Manifest) -> str:
             executed_name=EXECUTED_NAME,
         )
     )
+
+
+def _told(changes: Iterable[Change]) -> list[Change]:
+    """Give what a reader of the top of a page asks for: what came out first, then what went in."""
+    told = [change for change in changes if change.kind in _TOLD]
+    return sorted(told, key=lambda change: _TOLD.index(change.kind))
 
 
 def small_print(manifest: Manifest) -> list[Fact]:
@@ -133,6 +145,10 @@ def method_facts(manifest: Manifest) -> list[Fact]:
     facts = [Fact(label=say(wording.RUN), value=manifest.run_id)]
     if manifest.previous_run_id:
         facts.append(Fact(label=say(wording.PREVIOUS_RUN), value=manifest.previous_run_id))
+    technical = [change_text(each) for each in manifest.changes if each.kind not in _TOLD]
+    if technical:
+        changed = "; ".join(f"{what} {before} → {after}" for what, before, after in technical)
+        facts.append(Fact(label=say(wording.CHANGED_SINCE), value=changed))
     facts += [
         Fact(label=say(wording.NOTEBOOK), value=f"{manifest.notebook.name} (sha256 {sha}…)"),
         Fact(label=say(wording.CODE), value=version),

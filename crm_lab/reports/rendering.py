@@ -188,8 +188,9 @@ class _Writer:
             encoded = _reduced(encoded)
         width = own.get("width")
         size = f' width="{width}"' if isinstance(width, int) and not isinstance(width, bool) else ""
+        about = html.escape(str(alt)[:_ALT_LIMIT])
         return (
-            f'<figure class="chart"><img alt="{html.escape(str(alt)[:_ALT_LIMIT])}"{size} '
+            f'<figure class="chart"><img alt="{about}"{size} '
             f'src="data:{mime};base64,{encoded}"></figure>'
         )
 

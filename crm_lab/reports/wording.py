@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from crm_lab import formats
 from crm_lab.headlines import VERDICTS, Tone, VerdictLook, verdict_look
-from crm_lab.language import message, say, say_many
+from crm_lab.language import label, message, say, say_many
 
 __all__ = ["VERDICTS", "Tone", "VerdictLook", "verdict_look"]
 
@@ -28,6 +28,37 @@ TONE_GLYPHS: dict[str, str] = {
     "neutral": "•",
 }
 """Glyph of a light on a page, so that its colour never stands alone."""
+
+
+KIND_WORDS: dict[str, str] = {
+    "customer_base": message("Customer base"),
+    "control_group": message("Control group"),
+    "aa_calibration": message("A/A calibration"),
+    "campaign_experiment": message("Campaign experiment"),
+    "ltv_forecast": message("Lifetime value"),
+    "experiment_design": message("Experiment design"),
+    "funnel": message("Funnel"),
+    "crm_effect": message("What CRM brings"),
+    "mechanics_league": message("League of mechanics"),
+    "month_pacing": message("Month against its plan"),
+    "uplift_targeting": message("Whom to contact"),
+}
+"""Kinds of report that come with the package, as a list names them."""
+
+
+def kind_text(kind: str) -> str:
+    """Give a kind of report as people read it; one of the workbench's own by its name.
+
+    Examples
+    --------
+    >>> kind_text("ltv_forecast"), kind_text("weekly-orders")
+    ('Lifetime value', 'Weekly orders')
+    """
+    known = KIND_WORDS.get(kind.replace("-", "_"))
+    if known is not None:
+        return say(known)
+    name = label(kind.replace("-", "_"))
+    return name[:1].upper() + name[1:]
 
 
 def failed_look() -> VerdictLook:
@@ -56,6 +87,7 @@ CHANGE_BEFORE = message("before")
 CHANGE_AFTER = message("after")
 RUN = message("Run id")
 PREVIOUS_RUN = message("Compared with run")
+CHANGED_SINCE = message("Changed since that run")
 NOTEBOOK = message("Notebook")
 CODE = message("Code version")
 CODE_CHANGED = message("with uncommitted changes")

@@ -229,7 +229,8 @@ def simulate_power(
     nulls = [_shared_null(shop, e, permutations) for e in planted] if share_null else []
     lifts = np.zeros(len(planted), dtype=np.int64)
     drops = np.zeros(len(planted), dtype=np.int64)
-    for _ in tqdm(range(replicates), desc=say("power, {how}", how=word(how)), disable=not progress):
+    said = say("power, {how}", how=word(how))
+    for _ in tqdm(range(replicates), desc=said, disable=not progress, leave=False):
         control, treated = shop.draw(max(planted))
         for index, effect in enumerate(planted):
             arm = shop.plant(treated, effect, max(planted))

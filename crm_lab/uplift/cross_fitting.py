@@ -275,7 +275,13 @@ def cross_fit_all(
         if not isinstance(item, OneFeatureRule | TwoPartLearner)
     ]
     children = rng.spawn(len(jobs))
-    bar = tqdm(jobs, desc=say(wording.PROGRESS), unit=say("learner"), disable=not progress)
+    bar = tqdm(
+        jobs,
+        desc=say(wording.PROGRESS),
+        unit=say("learner"),
+        disable=not progress,
+        leave=False,
+    )
     found = []
     for (learner, taught), child in zip(bar, children, strict=True):
         fitted = cross_fit(

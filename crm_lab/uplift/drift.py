@@ -214,7 +214,7 @@ class Drift(Result):
             [
                 say(
                     wording.DRIFT_CHANGE,
-                    name=word(row.name),
+                    name=label(row.name),
                     change=word(row.change),
                     most=wording.group_text(row.most),
                     before=formats.percent(row.before),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from crm_lab import formats
-from crm_lab.language import message, say, using_language, word
+from crm_lab.language import label, message, say, using_language, word
 
 PROGRESS = message("learning")
 SCORING = message("scoring")
@@ -261,12 +261,12 @@ def name_text(name: str) -> str:
     Examples
     --------
     >>> name_text("rule: days_since_order"), name_text("DR, boosted")
-    ('rule: days_since_order', 'DR, boosted')
+    ('rule: days since order', 'DR, boosted')
     """
     if found := _LEARNED_ON.fullmatch(name):
         return f"{name_text(found[1])} ({word(found[2])})"
     if name.startswith(RULE):
-        return say("rule: {feature}", feature=word(name.removeprefix(RULE).strip()))
+        return say("rule: {feature}", feature=label(name.removeprefix(RULE).strip()))
     return ", ".join(word(part) for part in name.split(", "))
 
 

@@ -151,7 +151,7 @@ def test_a_new_workbench_is_russian_from_its_settings_to_its_notebooks(
     assert run(["--language", "ru", "init", str(folder)]) == 0
     assert "language: ru" in (folder / "crm-lab.yml").read_text("utf-8")
     notebook = (folder / "notebooks" / "03_aa_calibration.ipynb").read_text("utf-8")
-    assert r'language: Literal[\"en\", \"ru\"] = \"ru\"  # язык страницы' in notebook
+    assert r"language: Literal[\"en\", \"ru\"] = \"ru\"  # язык страницы" in notebook
     capsys.readouterr()
     with chdir(folder):
         assert run(["report", "params", "aa_calibration"]) == 0

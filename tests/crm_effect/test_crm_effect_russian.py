@@ -166,7 +166,7 @@ def test_plots_are_labelled_in_russian(
             plot_money(money),
             plot_attribution(attribution),
         ]
-    assert drawn[0].get_ylabel() == "больше выручки на клиента (€)"
+    assert drawn[0].get_ylabel() == "прирост выручки на клиента (€)"
     assert drawn[2].get_xlabel() == "€ за 9 недель, интервалы 95\u00a0%"
     for ax in drawn:
         ax.figure.canvas.draw()

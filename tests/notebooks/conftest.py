@@ -21,6 +21,12 @@ from tests.reports.pages_in_browser import PageBrowser, open_browser
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the demonstration: it takes one worker minutes, and the other does the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("demo",))
+
+
 def manifests(demo: Path, kind: str) -> list[dict]:
     found = sorted((demo / "reports" / "runs" / kind).glob("*/manifest.json"))
     return [json.loads(path.read_text("utf-8")) for path in found]

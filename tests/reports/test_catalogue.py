@@ -110,7 +110,7 @@ def test_a_revision_of_the_plan_leads_to_the_report_it_came_from(
     plant(tmp_path, template, "cause", started_at="2026-01-15T00:00:00Z")
     plant(tmp_path, template, "later", results=shown, started_at="2026-01-17T00:00:00Z")
     [(taken, run)] = decisions_taken(listed_runs(tmp_path))
-    assert taken.decision == "second-wave.recipients: 1000 → 2000"
+    assert taken.decision == "second-wave, recipients: 1,000 → 2,000"
     assert (taken.day, taken.note, run.run_id) == ("2026-01-16", "it works", "cause")
 
 

@@ -147,7 +147,7 @@ def test_the_next_run_says_what_changed(report: Callable[..., Manifest]) -> None
         ("number", "outcome.money"): (5.5, 7.25),
     }
     assert "changed: parameters, data." in second.changes_sentence
-    assert "The verdict was “ship” and is “stop”." in second.changes_sentence
+    assert "The verdict was “Ship” and is “Stop”." in second.changes_sentence
     assert "1 headline number moved." in second.changes_sentence
 
 

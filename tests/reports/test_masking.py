@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,14 @@ def test_ids_become_hashes_that_are_the_same_everywhere(mask: Mask, tmp_path: Pa
     assert Mask(tmp_path).customer("KL-20417") == shown
     assert Mask(tmp_path / "elsewhere").customer("KL-20417") != shown
     assert mask.data(masked) == masked
+
+
+def test_digits_of_a_number_are_no_id(mask: Mask) -> None:
+    mask.data({"customer_id": ["00360", "12345"]})
+    for number in ("0.00360", "0,00360", "12345.67", "1 of 99.12345"):
+        assert mask.text(number) == number
+    for ids in ("00360", "customer 00360.", "12345,00360", "00360, 12345"):
+        assert not {"00360", "12345"} & set(re.findall(r"\w+", mask.text(ids)))
 
 
 def test_the_key_is_the_owners_and_no_report_holds_it(tmp_path: Path) -> None:
