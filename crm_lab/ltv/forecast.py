@@ -180,7 +180,7 @@ class LifetimeForecast(Result):
         )
 
     def card_frame(self) -> pd.DataFrame:
-        """Give the totals as people read them, each with its interval; nothing without a forecast."""
+        """Give the totals with their intervals as people read them; nothing without a forecast."""
         if self.reason:
             return pd.DataFrame()
         totals, shares = (self.orders, self.value), (self.share_alive, self.share_ordering)
