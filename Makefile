@@ -35,7 +35,7 @@ demo: $(STAMP) ## import real customers, run the reports, write reports/index.ht
 	@$(BIN)/crm-lab demo $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS="-k ledger", ARGS="-m slow")
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: ## run the tests on every Python 3.11 to 3.13 that is here
 	@MAKE="$(MAKE)" tools/test_all.sh
@@ -51,7 +51,7 @@ imports: $(STAMP) ## check who imports whom (import-linter)
 	@$(BIN)/lint-imports --no-cache --no-logo
 
 notebooks: $(STAMP) ## run every notebook as a report
-	@if [ -d tests/notebooks ]; then $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/notebooks $(ARGS); \
+	@if [ -d tests/notebooks ]; then $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/notebooks $(ARGS); \
 	  else echo "tests/notebooks does not exist: no notebook to run"; fi
 
 lab: $(STAMP) ## open JupyterLab on the tour (notebooks/00_start_here.ipynb)

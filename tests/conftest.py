@@ -22,13 +22,6 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker, so that what they share is made once."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(PROJECT))))
-
-
 def outside_folder(variable: str, name: str) -> Path:
     """Folder named by the environment variable, else ``../shared/<name>``; skips where absent."""
     named = os.environ.get(variable)
