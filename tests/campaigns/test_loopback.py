@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.campaigns.loopback import PLANTED_FILE, PlantedCheck, read_planted, run_loopback
 from crm_lab.errors import DesignError, FileError, LedgerError
 from crm_lab.simulation.shops import Shop
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 EFFECTS = {"strong": 0.5}

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from crm_lab.campaigns.send_lists import as_written
 from crm_lab.errors import LedgerError
 from crm_lab.simulation.shops import Shares, Shop, make_shop
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 NEVER_BUYS = 1e-12
 DRAWN_AT = datetime(2024, 3, 1)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.campaigns import send_lists
 from crm_lab.campaigns.send_lists import COLUMNS, as_written, guard, inert
@@ -21,6 +20,7 @@ from crm_lab.gateway import Gateway, operations
 from crm_lab.gateway.store import Store
 from crm_lab.simulation.shops import Shop
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 MakeWorkbench = Callable[..., Workbench]

@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.cli import commands, run
 from crm_lab.cli.experiment import read_effects, read_till
@@ -21,6 +20,7 @@ from crm_lab.errors import FileError
 from crm_lab.gateway.store import Store
 from crm_lab.simulation.shops import Shop, till_file, write_shop
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 COMMAND = (sys.executable, "-m", "crm_lab")

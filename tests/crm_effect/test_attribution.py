@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shop_workbench as sw
 
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.attribution import Attribution, attribute
@@ -20,6 +19,7 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments.results import Money
 from crm_lab.gateway import attribution as sql
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 CENT = 0.005
 """Sums of exact decimals that went through doubles: half a cent."""

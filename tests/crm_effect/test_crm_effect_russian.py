@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 from matplotlib import pyplot as plt
 
 from crm_lab.cards import TableView
@@ -24,6 +23,7 @@ from crm_lab.experiments.results import Money
 from crm_lab.language import using_language
 from crm_lab.plots.curve import plot_attribution, plot_cumulative, plot_money, plot_weekly
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 from tests.russian import latin_words
 
 NAMES = ("global-1", "cost_entry", "touchpoint", "delivery_event", "email", "EUR", "p =")

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 import statsmodels.api as sm
 
 from crm_lab.crm_effect.curve import curve, judge_stability, planned_weeks
@@ -29,6 +28,7 @@ from crm_lab.gateway import curves, operations
 from crm_lab.simulation.shops import Shop, make_shop, till_file
 from crm_lab.stats.effects import Effect, unknown_effect
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 DRAWN_AT = datetime(2024, 3, 25)
 WEEKS = 13

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.curve_results import CurveResult
@@ -26,6 +25,7 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.results import Money
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 WINDOW = {"starts_at": datetime(2024, 5, 1), "ends_at": datetime(2024, 6, 1)}
 COLUMNS = ["campaign_id", "kind", "amount"]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.customers import BaseOverview, describe_base
 from crm_lab.simulation.shops import Shop, make_shop, till_file
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 NOTHING: dict[str, object] = {
     "customers": 0,

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.experiments.analysis import analyze_arm
 from crm_lab.experiments.audit import audit
@@ -27,6 +26,7 @@ from crm_lab.gateway import audits
 from crm_lab.planning.readouts import measured_revenue
 from crm_lab.simulation.shops import Shop, till_file
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 TO_THE_CENT = 0.005

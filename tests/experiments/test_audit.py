@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.experiments.audit import EXEMPT
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 SCOPE = "epoch:global-1"

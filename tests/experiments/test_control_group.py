@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 from scipy import stats
 
 from crm_lab.errors import BusyError, DesignError, LedgerError
@@ -24,6 +23,7 @@ from crm_lab.gateway import Gateway
 from crm_lab.gateway.store import Store
 from crm_lab.simulation.shops import Shares, Shop, make_shop
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 ALMOST_NEVER = 1e-4
 EPOCH = "epoch:global-1"

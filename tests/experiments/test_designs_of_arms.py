@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-import shop_workbench as sw
 from scipy import stats
 
 from crm_lab.errors import LedgerError, SpecError
 from crm_lab.experiments.assignment import arm_of, bucket_of
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 ALMOST_NEVER = 1e-6

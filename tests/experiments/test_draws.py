@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 from scipy import stats
 
 from crm_lab.errors import LedgerError
@@ -25,6 +24,7 @@ from crm_lab.experiments.epochs import Epoch, epochs
 from crm_lab.experiments.rotation import independence
 from crm_lab.simulation.shops import Shop, make_shop
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 ALMOST_NEVER = 1e-4
 LATER = sw.DRAWN_AT + timedelta(days=10)

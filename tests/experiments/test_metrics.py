@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 
 from crm_lab.errors import SpecError
 from crm_lab.experiments.enrolment import registered_plan
@@ -23,6 +22,7 @@ from crm_lab.experiments.summaries import open_summaries
 from crm_lab.gateway import operations
 from crm_lab.simulation.shops import Shop
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 TO_THE_CENT = 0.005

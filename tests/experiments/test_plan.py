@@ -11,7 +11,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-import shop_workbench as sw
 from scipy import stats
 
 from crm_lab.errors import LedgerError
@@ -29,6 +28,7 @@ from crm_lab.experiments.spec import (
 )
 from crm_lab.simulation.shops import Shop
 from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 SPEC = ExperimentSpec(
     name="winter-sale",

@@ -317,9 +317,8 @@ def test_a_group_that_is_too_small_has_a_reason() -> None:
 
 
 def test_a_segment_that_was_not_planned_is_refused() -> None:
-    import shop_workbench as sw
-
     from crm_lab.workbench import open_workbench
+    from tests.experiments import shop_workbench as sw
 
     result = open_workbench(sw.STAGES["finished"]()).experiment(sw.NAME).analyze(seed=1)
     with pytest.raises(DesignError, match="no segment is planned"):

@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import shop_workbench as sw
 
 from crm_lab.errors import BusyError, CrmLabError, DesignError, LedgerError
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
@@ -31,6 +30,7 @@ from crm_lab.experiments.spec import ArmSpec, ExperimentSpec
 from crm_lab.gateway import Gateway
 from crm_lab.gateway.store import Store
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 NOW = datetime(2024, 4, 20, 9, 30)
 AFTER = datetime(2024, 6, 30)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 from matplotlib import pyplot as plt
 from scipy.stats import norm
 
@@ -34,6 +33,7 @@ from crm_lab.planning.unevaluated import SENT_COLUMNS, never_evaluated
 from crm_lab.plots.league import plot_forecasts, plot_league
 from crm_lab.stats import Effect, compare_means
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 from tests.russian import latin_words
 
 WorkbenchAt = Callable[[str], Workbench]

@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import shop_workbench as sw
 
 from crm_lab.errors import CrmLabError, DesignError, LedgerError, SpecError
 from crm_lab.experiments.spec import MONTHLY_PLAN_FILE, experiment_names
 from crm_lab.planning.monthly_plan import load_monthly_plan
 from crm_lab.planning.plan_revisions import effective_plan, read_value, revise, revisions_of
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 WorkbenchAt = Callable[[str], Workbench]
 PLAN = """\

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import shop_workbench as sw
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -21,6 +20,7 @@ from crm_lab.crm_effect.economics_results import Economics
 from crm_lab.plots.curve import plot_attribution, plot_cumulative, plot_money, plot_weekly
 from crm_lab.plots.palette import CONTROL
 from crm_lab.workbench import Workbench
+from tests.experiments import shop_workbench as sw
 
 
 @pytest.fixture(scope="module")

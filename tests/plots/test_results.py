@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import shop_workbench as sw
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
@@ -35,6 +34,7 @@ from crm_lab.stats import (
     sample_ratio_test,
 )
 from crm_lab.workbench import open_workbench
+from tests.experiments import shop_workbench as sw
 
 MAX_CARD_BYTES = 6_000
 """Of a card with ordinary data, style included: a notebook of 20 results stays small."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,33 +10,21 @@ from types import ModuleType
 import pytest
 
 from crm_lab.workbench import Workbench, open_workbench
-
-HERE = Path(__file__).resolve().parent
-
-
-def load_module(name: str, path: Path) -> ModuleType:
-    """Load a module of the tests once per run, under one name, whoever asks."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+from tests.experiments import shop_workbench
+from tests.uplift import targeting_shop
 
 
 @pytest.fixture(scope="session")
 def targeting() -> ModuleType:
-    return load_module("targeting_shop", HERE / "targeting_shop.py")
+    return targeting_shop
 
 
 @pytest.fixture(scope="session")
 def targeting_folder(
     targeting: ModuleType, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    shops = load_module("shop_workbench", HERE.parent / "experiments" / "shop_workbench.py")
     folder = tmp_path_factory.mktemp("targeting")
-    targeting.build(folder, shops)
+    targeting.build(folder, shop_workbench)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
