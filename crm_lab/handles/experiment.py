@@ -23,11 +23,12 @@ from crm_lab.experiments.enrolment import assign, assigned_at, registered_plan
 from crm_lab.experiments.epochs import required_epoch
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.metrics import load_metrics
-from crm_lab.experiments.naming import check_experiment, load_tagging_rules
+from crm_lab.experiments.naming import check_experiment
 from crm_lab.experiments.plan import Plan, resolve
 from crm_lab.experiments.preview import PlanPreview, preview
 from crm_lab.experiments.results import ExperimentResult
 from crm_lab.experiments.spec import load_experiment
+from crm_lab.experiments.tagging_rules import load_tagging_rules
 from crm_lab.gateway import ImportReport
 from crm_lab.gateway.dialects import Dialect, HashedArms, arm_sql
 from crm_lab.handles.context import Context, Handle, import_folder, now

@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from crm_lab.experiments.analysis import analyze
 from crm_lab.experiments.enrolment import registered_plan
-from crm_lab.experiments.naming import load_tagging_rules, tags_of
 from crm_lab.experiments.plan import Plan
+from crm_lab.experiments.tagging_rules import load_tagging_rules, tags_of
 from crm_lab.gateway import pacing
 from crm_lab.handles.context import Context, Handle, now
 from crm_lab.language import say

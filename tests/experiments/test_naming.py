@@ -12,18 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_lab.errors import DesignError, Fault, SpecError
-from crm_lab.experiments.naming import (
-    TAGGING_FILE,
-    TaggingRules,
-    check_experiment,
-    check_name,
-    check_utm,
-    load_tagging_rules,
-    suggest_name,
-    tags_of,
-    untagged_share,
-)
-from crm_lab.experiments.spec import ArmSpec, ExperimentSpec
+from crm_lab.experiments.latin_names import suggest_name
+from crm_lab.experiments.naming import check_experiment, check_name, check_utm, untagged_share
+from crm_lab.experiments.spec import TAGGING_FILE, ArmSpec, ExperimentSpec
+from crm_lab.experiments.tagging_rules import TaggingRules, load_tagging_rules, tags_of
 
 FILE = """\
 name_pattern: "{direction}_{channel}_{mechanic}_{yyyymm}"
