@@ -154,7 +154,7 @@ def label(name: str) -> str:
 
 def word(value: str) -> str:
     """Give a code word (a status, a channel) as people read it; any other text as it is."""
-    return _found(value, context=LABEL_CONTEXT) or value
+    return _found(value.replace("_", " "), context=LABEL_CONTEXT) or value
 
 
 def grouped(count: int) -> str:

@@ -26,6 +26,7 @@ from crm_lab.language import (
     say_many,
     set_language,
     using_language,
+    word,
 )
 from tools import messages
 
@@ -132,3 +133,11 @@ def test_what_is_set_within_a_block_ends_with_it():
         assert current_language() == "en"
         set_language("ru")
     assert current_language() == "en"
+
+
+def test_a_code_word_is_found_with_underscores_and_with_spaces():
+    with using_language("ru"):
+        assert (
+            word("consent_event") == label("consent_event") == word("consent event") == "согласия"
+        )
+        assert word("a_word_of_nobody") == "a_word_of_nobody"
