@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from crm_lab import formats
 from crm_lab.language import message, say
@@ -165,6 +165,34 @@ class HeadlineNumber:
             "note": self.note,
             **more,
         }
+
+
+class Amount(Protocol):
+    """Whatever has an estimate and the ends of its interval."""
+
+    @property
+    def estimate(self) -> float:
+        """The estimate."""
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+
+
+def money_number(label: str, amount: Amount, *, currency: str) -> HeadlineNumber:
+    """Give an amount with its interval as a number of a card or page."""
+    return HeadlineNumber(
+        label=label,
+        estimate=amount.estimate,
+        low=amount.low,
+        high=amount.high,
+        kind="money",
+        unit=currency,
+    )
 
 
 _WIDTH, _HEIGHT, _BAND, _EDGE = 300.0, 34.0, 24.0, 8.0

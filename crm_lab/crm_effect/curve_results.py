@@ -15,7 +15,7 @@ from crm_lab.cards import Result
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.experiments.epochs import Epoch
 from crm_lab.experiments.results import Light, Money
-from crm_lab.headlines import HeadlineNumber
+from crm_lab.headlines import HeadlineNumber, money_number
 from crm_lab.language import message, say, word
 from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
@@ -309,16 +309,7 @@ class CurveResult(Result):
         effect = self.decisive.absolute
         if not effect.is_known:
             return ()
-        return (
-            HeadlineNumber(
-                label=say(wording.ROW_GAIN),
-                estimate=effect.estimate,
-                low=effect.low,
-                high=effect.high,
-                kind="money",
-                unit=self.currency,
-            ),
-        )
+        return (money_number(say(wording.ROW_GAIN), effect, currency=self.currency),)
 
     def weeks_frame(self) -> pd.DataFrame:
         """Give every week as people read it: this week alone, and since the draw."""

@@ -14,7 +14,7 @@ from crm_lab.cards import Result
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.curve_results import CurveVerdict
 from crm_lab.experiments.results import Money
-from crm_lab.headlines import HeadlineNumber
+from crm_lab.headlines import HeadlineNumber, money_number
 from crm_lab.language import message, say, using_language, word
 
 DAYS_PER_YEAR = 365.25
@@ -170,17 +170,7 @@ class Economics(Result):
             return ()
         each = times(self.revenue, 1 / self.treated)
         found = [(name, money), (say(wording.ROW_GAIN), each)]
-        numbers = [
-            HeadlineNumber(
-                label=label,
-                estimate=amount.estimate,
-                low=amount.low,
-                high=amount.high,
-                kind="money",
-                unit=self.currency,
-            )
-            for label, amount in found
-        ]
+        numbers = [money_number(label, amount, currency=self.currency) for label, amount in found]
         if math.isfinite(self.attributed):
             numbers.append(
                 HeadlineNumber(

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from crm_lab import formats
-from crm_lab.headlines import HeadlineNumber
+from crm_lab.headlines import HeadlineNumber, money_number
 from crm_lab.language import say
 
 if TYPE_CHECKING:
-    from crm_lab.experiments.results import ArmResult, ExperimentResult, Money
+    from crm_lab.experiments.results import ArmResult, ExperimentResult
 
 
 def experiment_about(result: ExperimentResult) -> str:
@@ -44,13 +44,13 @@ def experiment_numbers(result: ExperimentResult) -> tuple[HeadlineNumber, ...]:
         The read-out.
     """
     arm, currency = result.arm(result.best_arm), result.plan.currency
-    revenue = _amount(
+    revenue = money_number(
         say("Incremental revenue, {arm}", arm=arm.arm), arm.revenue_total, currency=currency
     )
     first, beside = revenue, [_each(revenue, arm)]
     if arm.net_total is not None:
         label = say("Margin less costs, {arm}", arm=arm.arm)
-        first = _amount(label, arm.net_total, currency=currency)
+        first = money_number(label, arm.net_total, currency=currency)
         beside = [_each(first, arm), revenue]
     attributed = HeadlineNumber(
         label=say("Orders after the message"),
@@ -60,17 +60,6 @@ def experiment_numbers(result: ExperimentResult) -> tuple[HeadlineNumber, ...]:
         note=say("This is what attribution would claim; most of it would have come anyway."),
     )
     return (first, *beside, attributed)
-
-
-def _amount(label: str, money: Money, *, currency: str) -> HeadlineNumber:
-    return HeadlineNumber(
-        label=label,
-        estimate=money.estimate,
-        low=money.low,
-        high=money.high,
-        kind="money",
-        unit=currency,
-    )
 
 
 def _each(total: HeadlineNumber, arm: ArmResult) -> HeadlineNumber:

@@ -131,3 +131,10 @@ def _date(found: re.Match[str]) -> str:
     context = "format" if "day" in parts else "stand-alone"
     name = get_month_names("abbreviated", context, locale=current_language())[number]
     return " ".join(filter(None, (parts.get("day"), name, parts.get("year"))))
+
+
+def legend_below(ax: Axes) -> None:
+    """Put a legend of many entries under the axis, where it covers no curve."""
+    ax.legend(
+        frameon=False, fontsize="small", ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16)
+    )

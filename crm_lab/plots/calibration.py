@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from crm_lab.experiments.calibration_results import Calibration
 from crm_lab.experiments.planted import WANTED_POWER
 from crm_lab.language import say, say_many, word
-from crm_lab.plots.axes import localise_axes
+from crm_lab.plots.axes import legend_below, localise_axes
 from crm_lab.plots.palette import CONTROL, TREATED, ZERO
 
 STYLES = {"more buyers": "-", "larger spend": "--"}
@@ -70,13 +70,7 @@ def plot_power_curve(calibration: Calibration, *, ax: Axes | None = None) -> Axe
         ax.set_xscale("log")
         ax.set_xticks(ticks, [f"+{tick:.0%}" for tick in ticks])
         ax.minorticks_off()
-        ax.legend(
-            frameon=False,
-            fontsize="small",
-            ncols=2,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.16),
-        )
+        legend_below(ax)
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_xlabel(say("planted effect, change of the metric"))

@@ -14,7 +14,7 @@ from crm_lab import formats
 from crm_lab.experiments import design_wording as wording
 from crm_lab.experiments.design_results import Design
 from crm_lab.language import say, word
-from crm_lab.plots.axes import localise_axes
+from crm_lab.plots.axes import legend_below, localise_axes
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 from crm_lab.stats import SequentialPlan, SimulatedPower
 
@@ -78,13 +78,7 @@ def plot_design(design: Design, *, ax: Axes | None = None) -> Axes:
     _finish(ax, top=1.1 * max(shown) if shown else math.nan)
     if ax.get_legend() is not None:
         # Six entries would cover the curves: they stand under the axis.
-        ax.legend(
-            frameon=False,
-            fontsize="small",
-            ncols=2,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.16),
-        )
+        legend_below(ax)
     return ax
 
 

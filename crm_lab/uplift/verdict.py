@@ -18,14 +18,14 @@ from numpy.typing import ArrayLike
 from crm_lab import formats
 from crm_lab.cards import Result
 from crm_lab.errors import DesignError
-from crm_lab.headlines import HeadlineNumber
+from crm_lab.headlines import HeadlineNumber, money_number
 from crm_lab.language import say, word
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift import wording
 from crm_lab.uplift.contact_rules import check_rule, everyone
 from crm_lab.uplift.contrast import PERMUTATIONS
 from crm_lab.uplift.cross_fitting import CrossFitted, calibrated, effect_values
-from crm_lab.uplift.estimate import Estimate, Predictions
+from crm_lab.uplift.estimate import Predictions
 from crm_lab.uplift.lessons import control_warning
 from crm_lab.uplift.policy import Economics, PolicyValue, policy_value
 from crm_lab.uplift.trial import Trial
@@ -132,7 +132,7 @@ class TargetingVerdict(Result):
             label, value = say("Profit by targeting beside contacting everyone"), self.gain
         else:
             label, value = say("Profit by contacting everyone"), self.everyone
-        return (money_headline(label, value.profit, value.currency),)
+        return (money_number(label, value.profit, currency=value.currency),)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields and the verdict as JSON-ready data."""
@@ -382,18 +382,6 @@ def judge(
         gain=gain,
         worth=worth,
         warnings=(warning,) if warning else (),
-    )
-
-
-def money_headline(label: str, value: Estimate, currency: str) -> HeadlineNumber:
-    """Give an amount as the one number of a card or page."""
-    return HeadlineNumber(
-        label=label,
-        estimate=value.estimate,
-        low=value.low,
-        high=value.high,
-        kind="money",
-        unit=currency,
     )
 
 
