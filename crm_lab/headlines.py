@@ -56,6 +56,8 @@ VERDICTS: dict[str, VerdictLook] = {
     "not yet": _look(message("Not decided yet"), "→", "wait"),
     "kept": _look(message("The intervals keep their promise"), "✓", "good"),
     "not kept": _look(message("The intervals do not keep their promise"), "!", "bad"),
+    "promise kept": _look(message("The tests keep their promise"), "✓", "good"),
+    "promise broken": _look(message("A test breaks its promise"), "!", "bad"),
     "on plan": _look(message("On plan"), "✓", "good"),
     "behind": _look(message("Behind"), "!", "bad"),
     "cannot tell": _look(message("Cannot tell"), "?", "unsure"),

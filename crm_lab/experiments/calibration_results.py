@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -121,8 +121,7 @@ class Calibration(Result):
 
     def sentence(self) -> str:
         """Say whether the tests that decide keep their promise, and what they can find."""
-        ours = [test for test in self.tests if test.is_default]
-        broken = [test for test in ours if not test.keeps_promise or test.is_one_sided]
+        ours, broken = self._deciding(), self._broken()
         others = [
             test
             for test in self.tests
@@ -160,6 +159,23 @@ class Calibration(Result):
             for test in others
         ]
         return " ".join(filter(None, [*parts, self._power_sentence(), self._coverage_sentence()]))
+
+    @property
+    def verdict(self) -> Literal["promise kept", "promise broken", "cannot be said"]:
+        """Whether the tests that decide keep their promise, as the verdict of a page."""
+        if not any(test.draws for test in self._deciding()):
+            return "cannot be said"
+        return "promise broken" if self._broken() else "promise kept"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields and the verdict as JSON-ready data."""
+        return {"verdict": self.verdict, **Result.to_dict(self)}
+
+    def _deciding(self) -> list[FalsePositives]:
+        return [test for test in self.tests if test.is_default]
+
+    def _broken(self) -> list[FalsePositives]:
+        return [t for t in self._deciding() if not t.keeps_promise or t.is_one_sided]
 
     def _power_sentence(self) -> str:
         """Say the smallest effect that is found in 80 % of the draws, per metric."""

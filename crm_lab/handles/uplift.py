@@ -56,7 +56,11 @@ class Uplift(UpliftStudy):
             is_cross_fitted=True,
             permutations=self.permutations,
         )
-        return replace(found, warnings=(*found.warnings, *self.warnings()))
+        return replace(
+            found,
+            warnings=(*found.warnings, *self.warnings()),
+            is_margin_known=self.is_margin_known,
+        )
 
     def audience(self, *, as_of: datetime | None = None) -> list[str]:
         """List who may be contacted now and is in no control group, by the plan's audience."""

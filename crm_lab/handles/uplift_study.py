@@ -291,10 +291,15 @@ class UpliftStudy(Handle):
 
     # whether it can be trusted
 
+    @property
+    def is_margin_known(self) -> bool:
+        """Whether the plan names a margin, or the cost of goods is loaded."""
+        return self.margin_share is not None or self._uses_cost_of_goods
+
     def warnings(self) -> tuple[str, ...]:
         """Say what limits every money figure, in words."""
         said = []
-        if self.margin_share is None and not self._uses_cost_of_goods:
+        if not self.is_margin_known:
             said.append(say(wording.NO_MARGIN))
         if not self._facts.is_complete:
             said.append(say(wording.NOT_OVER, day=formats.day(self.plan.ends_at)))

@@ -79,6 +79,8 @@ class TargetingVerdict(Result):
         Least gain, over the list, that makes targeting worth its trouble.
     warnings : tuple of str
         What limits the verdict, in words.
+    is_margin_known : bool
+        Whether profit is profit; otherwise it is revenue less the cost of contacts.
     """
 
     title: ClassVar[str] = wording.VERDICT_TITLE
@@ -93,6 +95,7 @@ class TargetingVerdict(Result):
     gain: PolicyValue
     worth: float
     warnings: tuple[str, ...] = ()
+    is_margin_known: bool = True
 
     @property
     def headline(self) -> str:
@@ -126,12 +129,9 @@ class TargetingVerdict(Result):
 
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the profit that the verdict rests on, with its interval."""
-        if self.choice == "target":
-            label, value = say("Profit by contacting those chosen"), self.targeted
-        elif self.choice == "no evidence":
-            label, value = say("Profit by targeting beside contacting everyone"), self.gain
-        else:
-            label, value = say("Profit by contacting everyone"), self.everyone
+        value = {"target": self.targeted, "no evidence": self.gain}.get(self.choice, self.everyone)
+        texts = wording.PROFIT_LABELS if self.is_margin_known else wording.REVENUE_LABELS
+        label = say(texts.get(self.choice, texts["everyone"]))
         return (money_number(label, value.profit, currency=value.currency),)
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,6 +15,17 @@ NO_MARGIN = message(
     "The margin is not known, so revenue counts as profit and every amount is too high: name the"
     " margin share in the plan."
 )
+PROFIT_LABELS = {
+    "target": message("Profit by contacting those chosen"),
+    "no evidence": message("Profit by targeting beside contacting everyone"),
+    "everyone": message("Profit by contacting everyone"),
+}
+REVENUE_LABELS = {
+    "target": message("Revenue less contact costs, by contacting those chosen"),
+    "no evidence": message("Revenue less contact costs, by targeting beside contacting everyone"),
+    "everyone": message("Revenue less contact costs, by contacting everyone"),
+}
+"""What the one number of a verdict is; the second where the margin is not known."""
 NOT_OVER = message(
     "The window ends on {day} and is not over: what comes later is not in these numbers."
 )

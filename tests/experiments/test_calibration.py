@@ -40,6 +40,14 @@ def test_the_tests_that_decide_keep_their_promise(calibration: Calibration) -> N
         assert stats.binomtest(claims, DRAWS, 0.05, "greater").pvalue > ALMOST_NEVER
         assert test.keeps_promise
     assert "They keep their promise." in calibration.sentence()
+    assert calibration.to_dict()["verdict"] == "promise kept"
+
+
+def test_the_verdict_follows_the_tests_that_decide(calibration: Calibration) -> None:
+    worst = dataclasses.replace(calibration.tests[0], lifts=DRAWS // 2, is_default=True)
+    other = dataclasses.replace(worst, is_default=False)
+    assert dataclasses.replace(calibration, tests=(worst,)).verdict == "promise broken"
+    assert dataclasses.replace(calibration, tests=(other,)).verdict == "cannot be said"
 
 
 def test_a_test_that_always_claims_is_told_to_break_its_promise() -> None:

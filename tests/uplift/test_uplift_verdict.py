@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 
 import numpy as np
@@ -73,6 +74,14 @@ def test_everyone_where_the_rule_leaves_too_few_alone_to_judge() -> None:
     assert not found.gain.profit.is_known
     assert found.choice == "everyone"
     assert "All but 1 are expected" in found.sentence()
+
+
+def test_revenue_is_not_called_profit() -> None:
+    found = judged(*spending((0.2, 0.2)))
+    (profit,) = found.headline_numbers()
+    assert profit.label == "Profit by contacting everyone"
+    (revenue,) = dataclasses.replace(found, is_margin_known=False).headline_numbers()
+    assert revenue.label == "Revenue less contact costs, by contacting everyone"
 
 
 def test_nobody_where_contacts_cost_more_than_they_bring() -> None:
