@@ -263,12 +263,11 @@ class Mask:
         return _TOKEN.sub(known, text)
 
     def _paths(self, text: str) -> str:
-        for folder, short in ((self.folder.resolve(), ""), (Path.home(), "~")):
-            if len(folder.parts) < 2:  # the root: every path would be ours
-                continue
-            name = rf"(?<![\w./-]){re.escape(str(folder))}"
-            text = re.sub(rf"{name}/", f"{short}/" if short else "", text)
-            text = re.sub(rf"{name}(?![\w-]|\.\w)", short or ".", text)
+        for folder, short in _own_folders(self.folder.absolute()):
+            if folder in text:
+                name = rf"(?<![\w./-]){re.escape(folder)}"
+                text = re.sub(rf"{name}/", f"{short}/" if short else "", text)
+                text = re.sub(rf"{name}(?![\w-]|\.\w)", short or ".", text)
         return text
 
 
@@ -377,6 +376,14 @@ def _key(path: Path) -> str:
     finally:
         mine.unlink()
     return path.read_text(encoding="ascii").strip()
+
+
+@functools.cache
+def _own_folders(folder: Path) -> tuple[tuple[str, str], ...]:
+    """Give the folders of this machine that texts may name, and what stands for each."""
+    found = ((folder.resolve(), ""), (Path.home(), "~"))
+    # not the root: every path would be ours
+    return tuple((str(path), short) for path, short in found if len(path.parts) > 1)
 
 
 def _outputs(notebook: Any) -> Iterator[Any]:
