@@ -176,6 +176,12 @@ def test_a_schedule_that_breaks_while_it_is_served_goes_on_as_it_was(workbench, 
     assert any("entries.a" in line for line in told)
 
 
+@pytest.fixture
+def never_given_up(monkeypatch):
+    """On a slow machine every kill may meet the same slot: it is taken up again each time."""
+    monkeypatch.setattr("crm_lab.schedule.passes.MAX_INTERRUPTIONS", 1_000)
+
+
 def kill_again_and_again(folder: Path, kills: int, seed: int) -> None:
     """Kill passes at random moments; whatever is on the disk can be read after each."""
     chance = random.Random(seed)
@@ -195,18 +201,18 @@ def kill_again_and_again(folder: Path, kills: int, seed: int) -> None:
         assert state.current is not None
         assert state.current.is_over
     lines = (folder / "data/schedule/log.jsonl").read_text("utf-8").splitlines()
-    events = {json.loads(line)["event"] for line in lines}
-    assert "started" in events
-    assert events & {"ok", "failed"}  # on a slow machine a slot may be killed once too often
+    assert {json.loads(line)["event"] for line in lines} >= {"started", "ok"}
 
 
-def test_kills_at_random_moments_leave_everything_readable_and_the_work_is_done(workbench, write):
+def test_kills_at_random_moments_leave_everything_readable_and_the_work_is_done(
+    workbench, write, never_given_up
+):
     write(THREE)
     kill_again_and_again(workbench, kills=8, seed=1)
 
 
 @pytest.mark.slow
-def test_a_hundred_kills(workbench, write):
+def test_a_hundred_kills(workbench, write, never_given_up):
     write(THREE)
     kill_again_and_again(workbench, kills=100, seed=2)
 
