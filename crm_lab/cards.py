@@ -108,6 +108,10 @@ class Result:
         known = _known(self.headline_numbers())
         return f"{known[0].label}: {known[0].text()}" if known else ""
 
+    def number_label(self) -> str:
+        """Say what :meth:`number` is, where it does not say so itself."""
+        return ""
+
     def subtitle(self) -> str:
         """Say what was tried, on whom and when; nothing where the title says it."""
         return ""
@@ -119,6 +123,7 @@ class Result:
             self.sentence(),
             self.card_frame(),
             number=self.number(),
+            number_label=self.number_label(),
             numbers=self.headline_numbers(),
             verdict=verdict if isinstance(verdict, str) else "",
         )
@@ -136,7 +141,12 @@ class Result:
     def _payload(self) -> dict[str, Any]:
         """Give the result as data, with the words that are shown."""
         numbers = [number.to_dict() for number in _known(self.headline_numbers())]
-        shown = {"about": self.subtitle(), "number": self.number(), "numbers": numbers}
+        shown = {
+            "about": self.subtitle(),
+            "number": self.number(),
+            "number_label": self.number_label() if self.number() else "",
+            "numbers": numbers,
+        }
         return {
             "kind": kind_of(type(self)),
             "title": say(self.title),
@@ -169,6 +179,7 @@ def card(
     frame: pd.DataFrame | None = None,
     *,
     number: str = "",
+    number_label: str = "",
     numbers: Sequence[HeadlineNumber] = (),
     verdict: str = "",
 ) -> str:
@@ -182,16 +193,18 @@ def card(
         Table under them.
     number : str
         One number with its interval in parentheses, shown large.
+    number_label : str
+        What it is, shown smaller before it.
     numbers : sequence of HeadlineNumber
         The same as data, which gives the bar under it; further ones stand smaller.
     verdict : str
         The verdict word, shown with its glyph and colour.
     """
     known = _known(numbers)
-    large = f'<p class="crm-number">{escape(number)}</p>' if number else ""
     if known:
-        name, amount = escape(f"{known[0].label}: "), escape(known[0].text())
-        large = f'<p class="crm-number"><small>{name}</small>{amount}</p>'
+        number, number_label = known[0].text(), known[0].label
+    name = f"<small>{escape(number_label)}: </small>" if number_label else ""
+    large = f'<p class="crm-number">{name}{escape(number)}</p>' if number else ""
     bar = bar_svg(known[0].to_dict()) if known else ""
     small = "".join(f'<p class="crm-beside">{escape(each.sentence())}</p>' for each in known[1:])
     table = "" if frame is None or frame.empty else table_html(frame)

@@ -18,7 +18,8 @@ def show(result: Result, *, console: Console | None = None) -> None:
     out = console or Console()
     out.print(f"[bold]{escape(say(result.title))}[/bold]")
     if result.number():
-        out.print(f"[bold green]{escape(result.number())}[/bold green]")
+        label = f"{escape(result.number_label())}: " if result.number_label() else ""
+        out.print(f"{label}[bold green]{escape(result.number())}[/bold green]")
     out.print(escape(result.sentence()), soft_wrap=False)
     frame = result.card_frame()
     if not frame.empty:

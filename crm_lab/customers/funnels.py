@@ -221,12 +221,12 @@ class FirstWeek(Result):
 
     def number(self) -> str:
         """Give the share with its interval."""
-        if self.reason:
-            return ""
+        return "" if self.reason else share_text(self.overall)
+
+    def number_label(self) -> str:
+        """Say what the share is of."""
         return say(
-            "Deals won within {days} days of registration, share of registrations: {share}",
-            days=self.days,
-            share=share_text(self.overall),
+            "Deals won within {days} days of registration, share of registrations", days=self.days
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -118,7 +118,11 @@ class GroupRates(Result):
         """Give the difference that the page asks about, where there is one."""
         if self.reason or self.pair is None or not self.pair.absolute.is_known:
             return ""
-        return say("Difference: {points}", points=points_text(self.pair))
+        return points_text(self.pair)
+
+    def number_label(self) -> str:
+        """Say that it is a difference."""
+        return say("Difference")
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per group: group, n, events, share, low, high, p, basis."""

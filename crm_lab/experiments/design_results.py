@@ -138,13 +138,12 @@ class Design(Result):
     def number(self) -> str:
         """Give the smallest change of the primary metric that shows."""
         effect = self.metric(self.primary).detectable
-        if effect.reason:
-            return ""
-        return say(
-            "Smallest change that shows, {metric}: {change}",
-            metric=say(wording.METRIC_LABELS[self.primary]),
-            change=wording.lift_words(effect.relative),
-        )
+        return "" if effect.reason else wording.lift_words(effect.relative)
+
+    def number_label(self) -> str:
+        """Say of which metric it is the smallest change."""
+        metric = say(wording.METRIC_LABELS[self.primary])
+        return say("Smallest change that shows, {metric}", metric=metric)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per metric, method and adjustment, in long form."""

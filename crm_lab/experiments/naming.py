@@ -114,6 +114,7 @@ def check_name(name: str, rules: TaggingRules, *, where: str = "") -> list[Fault
 
     Examples
     --------
+    >>> from crm_lab.experiments.tagging_rules import TagRule
     >>> rules = TaggingRules(
     ...     name_pattern="{channel}_{yyyymm}", tags={"channel": TagRule(values=("email", "sms"))}
     ... )

@@ -222,7 +222,8 @@ def _numbers(result: Mapping[str, Any]) -> list[str]:
             for number in shown
             if isinstance(number, Mapping)
         ]
-    return [str(result["number"])] if result.get("number") else []
+    label, text = str(result.get("number_label", "")), str(result.get("number", ""))
+    return [f"{label}: {text}" if label else text] if text else []
 
 
 def _lights(result: Mapping[str, Any]) -> list[tuple[str, str]]:

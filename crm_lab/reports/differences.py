@@ -350,8 +350,9 @@ def _headlines(
 def _shown(run: Manifest) -> dict[str, Any]:
     """Give the numbers at the top of the page; of a result that writes one as text, that text."""
     main = main_result(run.results)
-    label, colon, text = str(main[1].get("number", "") if main else "").rpartition(": ")
-    return shown_numbers(run.results) or ({label: {"text": text}} if colon else {})
+    label = str(main[1].get("number_label", "")) if main else ""
+    as_text = {label: {"text": main[1].get("number", "")}} if main and label else {}
+    return shown_numbers(run.results) or as_text
 
 
 def _inputs(before: Manifest, after: Manifest) -> Iterator[Change]:

@@ -260,16 +260,15 @@ def numbers_html(payload: Mapping[str, Any]) -> str:
     ----------
     payload : mapping
         A displayed result. It may carry ``numbers`` (as ``HeadlineNumber.to_dict`` gives them), or
-        one ``number`` as text.
+        one ``number`` as text, with its ``number_label``.
     """
     found = payload.get("numbers")
     numbers = (
         [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
     )
     if not numbers:
-        text = str(payload.get("number", ""))
-        label, _, amount = text.rpartition(": ")
-        numbers = [{"label": label, "text": amount}] if text else []
+        text, label = payload.get("number", ""), payload.get("number_label", "")
+        numbers = [{"label": label, "text": text}] if text else []
     if not numbers:
         return ""
     first, *others = (_number_html(each) for each in numbers)
@@ -285,11 +284,9 @@ def _number_html(number: Mapping[str, Any]) -> str:
         if parts
         else f'<span class="amount">{text}</span>'
     )
+    above = f'<p class="what">{label}</p>' if label else ""
     below = f'<p class="note">{note}</p>' if note else ""
-    return (
-        f'<div class="figure"><p class="what">{label}</p><p>{amount}</p>'
-        f"{bar_svg(number)}{below}</div>"
-    )
+    return f'<div class="figure">{above}<p>{amount}</p>{bar_svg(number)}{below}</div>'
 
 
 def _more_rows(found: re.Match[str]) -> str:

@@ -135,11 +135,11 @@ class UpliftLeague(Result):
 
     def number(self) -> str:
         """Give the coefficient of the first with its interval."""
-        if not self.first.quality.value.is_known:
-            return ""
-        return say(
-            "Per 1,000 customers above a random order: {number}", number=shown(self.first.quality)
-        )
+        return shown(self.first.quality) if self.first.quality.value.is_known else ""
+
+    def number_label(self) -> str:
+        """Say what the coefficient counts."""
+        return say("Per 1,000 customers above a random order")
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per learner: coefficient, interval, tests, gap to the first."""

@@ -99,7 +99,8 @@ def test_the_share_has_a_wilson_interval() -> None:
     found = week_of(registrations(*many(80, 12)))
     low, high = proportion_confint(12, 80, method="wilson")
     assert (found.overall.low, found.overall.high) == pytest.approx((low, high), abs=SAME)
-    assert found.number().endswith("share of registrations: 15 % (9 to 24 %)")
+    assert found.number() == "15 % (9 to 24 %)"
+    assert found.number_label().endswith("share of registrations")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,8 @@ def test_messenger_stands_against_email_with_its_interval() -> None:
         (expected.estimate, expected.low, expected.high), abs=SAME
     )
     assert found.basis == "observational"
-    assert found.number().startswith("Difference: +10 points")
+    assert found.number().startswith("+10 points")
+    assert found.number_label() == "Difference"
 
 
 def test_a_channel_of_too_few_is_not_compared() -> None:

@@ -88,7 +88,8 @@ def test_the_shop_of_three_thousand() -> None:
         "With 150 control customers only a change of about +85 % in the share who buy would show"
     )
     assert made.verdict == "hopeless"
-    assert made.number() == "Smallest change that shows, the share who buy: +85 %"
+    assert made.number() == "+85 %"
+    assert made.number_label() == "Smallest change that shows, the share who buy"
     assert "pool 14 campaigns like it, or 3 with half held out" in text
     # The pooled campaigns do see the target together, one fewer does not.
     pooled = [

@@ -78,7 +78,8 @@ def test_the_first_verdict_leads_and_other_cards_keep_their_numbers() -> None:
 
 
 def test_a_number_that_is_only_text_stands_large_without_a_bar() -> None:
-    payload = {"sentence": "S.", "number": "orders: 12 (10 to 14) in June", "data": {}}
+    number = {"number": "12 (10 to 14) in June", "number_label": "orders"}
+    payload = {"sentence": "S.", **number, "data": {}}
     found = body(code(shown({"text/html": "<h4>T</h4><p>S.</p>", RESULT_MIME: payload})))
     assert '<p class="what">orders</p>' in found.lead.numbers
     assert '<span class="amount">12</span> <span class="range">(10 to 14)</span>' in (
