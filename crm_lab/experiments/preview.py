@@ -73,6 +73,8 @@ class PowerTable(Result):
             for arm, metric, effect in self.rows
             if metric == self.metric
         ]
+        if not found:
+            return say("What it can find cannot be said.")
         return say(
             "Smallest change of {metric} that shows with {power} probability: {found}.",
             metric=label(self.metric),
@@ -137,7 +139,7 @@ class PlanPreview(Result):
                 title=self.plan.title,
                 start=formats.day(self.plan.starts_at),
                 end=formats.day(last),
-                sizes=sizes,
+                sizes=sizes or word("nobody"),
             ),
             self.power.sentence(),
         ]

@@ -107,6 +107,17 @@ class Uplift(UpliftStudy):
         frame = pd.concat(list(self._known_now(as_of)), ignore_index=True)
         return drift(used.reference, frame, used.score(frame))
 
+    def trust_frame(self) -> pd.DataFrame:
+        """Give the checks of the trial, and whether the customers now are still like its own."""
+        found = self.drift()
+        row = (
+            wording.CHECK_TODAY,
+            wording.WATCH if found.changed else wording.GOOD,
+            found.changes() or say(wording.DRIFT_NOTHING),
+        )
+        trial = super().trust_frame()
+        return pd.concat([trial, pd.DataFrame([row], columns=trial.columns)], ignore_index=True)
+
     def leave_alone(
         self, *, model: UpliftModel | None = None, as_of: datetime | None = None
     ) -> LeaveAlone:

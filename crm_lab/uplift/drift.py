@@ -203,28 +203,34 @@ class Drift(Result):
         """Whether the score or a feature changed so much that the model should be learned anew."""
         return any(row.change == "large" for row in self.rows)
 
+    @property
+    def changed(self) -> tuple[DriftRow, ...]:
+        """What changed at least moderately."""
+        return tuple(row for row in self.rows if row.change in ("moderate", "large"))
+
     def sentence(self) -> str:
         """Say whether the model still fits the customers."""
         if not self.n_now:
             return say(wording.DRIFT_NOBODY)
-        changed = [row for row in self.rows if row.change in ("moderate", "large")]
-        if not changed:
+        if not self.changed:
             return say(wording.DRIFT_NONE, n=formats.number(self.n_now))
-        named = formats.listing(
-            [
-                say(
-                    wording.DRIFT_CHANGE,
-                    name=label(row.name),
-                    change=word(row.change),
-                    most=wording.group_text(row.most),
-                    before=formats.percent(row.before),
-                    now=formats.percent(row.now),
-                )
-                for row in changed
-            ],
-            limit=3,
-        )
-        return say(wording.DRIFT_LARGE if self.is_large else wording.DRIFT_MODERATE, named=named)
+        text = wording.DRIFT_LARGE if self.is_large else wording.DRIFT_MODERATE
+        return say(text, named=self.changes())
+
+    def changes(self) -> str:
+        """Name what changed, and the group whose share changed most; nothing where none did."""
+        named = [
+            say(
+                wording.DRIFT_CHANGE,
+                name=label(row.name),
+                change=word(row.change),
+                most=wording.group_text(row.most),
+                before=formats.percent(row.before),
+                now=formats.percent(row.now),
+            )
+            for row in self.changed
+        ]
+        return formats.listing(named, limit=3)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row for the score and for every feature."""

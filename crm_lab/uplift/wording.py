@@ -36,6 +36,7 @@ CHECK_TOUCHED = "the control was left alone"
 CHECK_WINDOW = "the window is over"
 CHECK_CONTROL = "the control is large enough to learn from"
 CHECK_FEATURES = "nothing after the draw is used"
+CHECK_TODAY = "today's customers are like those of the trial"
 TOUCHED = message("{count} controls were sent marketing")
 WINDOW = message("{starts} to {ends}")
 FEATURES_BEFORE = message("{count} features, all from before {day}")
@@ -194,6 +195,7 @@ METHOD_EXACT = "whole-number programme over groups of alike customers"
 METHOD_PRICES = "prices of budget and capacities, dealt out by profit after prices"
 
 DRIFT_TITLE = message("Whether the model still fits the customers")
+DRIFT_NOTHING = message("nothing changed more than a little")
 DRIFT_NOBODY = message("There is nobody to compare.")
 DRIFT_NONE = message(
     "The {n} customers to be scored are like those the model was learned from: no feature and not"
@@ -203,7 +205,8 @@ DRIFT_GROUP = message("{most}: {before} then, {now} now")
 DRIFT_CHANGE = message("{name} ({change}; {most}: {before} then, {now} now)")
 DRIFT_MODERATE = message("The customers have changed: {named}. Watch the next test closely.")
 DRIFT_LARGE = message(
-    "The customers have changed much: {named}. Learn the model anew before it is used."
+    "The customers have changed much: {named}. What the trial found may not hold for them; learn"
+    " the model anew before it is used."
 )
 OTHER_LEVEL = "any other"
 ANY_VALUE = "any value"

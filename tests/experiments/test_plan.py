@@ -188,7 +188,9 @@ def test_an_audience_of_nobody_is_refused_and_objected_to(workbench_at: Workbenc
     )
     experiment = workbench.experiment("nobody")
     before = sw.state(workbench)
-    assert "Nobody is in the audience." in experiment.plan(as_of=sw.ASSIGNED_AT).objections
+    preview = experiment.plan(as_of=sw.ASSIGNED_AT)
+    assert "Nobody is in the audience." in preview.objections
+    assert "; nobody. What it can find cannot be said. Objections:" in preview.sentence()
     with pytest.raises(LedgerError, match="nobody is in the audience"):
         experiment.assign(as_of=sw.ASSIGNED_AT)
     assert sw.state(workbench) == before
