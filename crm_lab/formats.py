@@ -14,6 +14,8 @@ from datetime import date, datetime
 from crm_lab.language import current_language, message, say
 
 CANNOT_TELL = message("n/a")
+MOST_MORE_DECIMALS = 3
+"""How many more decimals the end of an interval may get that would be rounded to 0."""
 _TO_RUSSIAN = str.maketrans({",": "\u00a0", ".": ","})
 _RUSSIAN_SIGNS = {"RUB": "₽", "USD": "$", "EUR": "€", "GBP": "£", "KZT": "₸", "BYN": "Br"}
 
@@ -95,11 +97,26 @@ def number_interval(estimate: float, low: float, high: float) -> str:
 
 
 def interval(low: float, high: float, *, decimals: int, unit: str = "") -> str:
-    """Write the two ends of an interval; an end that does not exist is said to be open."""
-    ends = [number(end, decimals=decimals) for end in (low, high)]
+    """Write the two ends of an interval; an end that does not exist is said to be open.
+
+    An end near 0 keeps the figure that shows on which side it lies: that decides what can be said.
+
+    Examples
+    --------
+    >>> interval(-0.09, 32.8, decimals=0, unit="%")
+    '-0.09 to 33 %'
+    """
+    ends = [number(end, decimals=_beside_zero(end, decimals)) for end in (low, high)]
     ends[0] = say("no lower bound") if low == -math.inf else ends[0]
     ends[1] = say("no upper bound") if high == math.inf else ends[1]
     return say("{low} to {high}", low=ends[0], high=ends[1] + (_space() + unit if unit else ""))
+
+
+def _beside_zero(end: float, decimals: int) -> int:
+    if not math.isfinite(end) or end == 0 or round(end, decimals) != 0:
+        return decimals
+    shown = -math.floor(math.log10(abs(end)))
+    return shown if shown <= decimals + MOST_MORE_DECIMALS else decimals
 
 
 def p_value(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Tick labels in the language of the reader; English stays as matplotlib writes it."""
+"""Tick labels in the language of the reader, as the text beside the plot writes numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONG_NUMBER = re.compile(r"(?<![\d.,])\d{5,}")
 def localise_axes(ax: Axes, *, x: TickKind | None = None, y: TickKind | None = None) -> Axes:
     """Write tick labels with the separators and months of the language.
 
-    Call it last in a plot function, when the formatters stand. In English nothing changes.
+    Call it last in a plot function, when the formatters stand. English dates stay as they are.
 
     Parameters
     ----------
@@ -38,10 +38,8 @@ def localise_axes(ax: Axes, *, x: TickKind | None = None, y: TickKind | None = N
         What the ticks of this direction say; None: names, which are left as they are.
     """
     language = current_language()
-    if language == "en":
-        return ax
     for axis, kind in ((ax.xaxis, x), (ax.yaxis, y)):
-        if kind is not None:
+        if kind is not None and (language, kind) != ("en", "date"):
             _localise(axis, kind, language)
     return ax
 
