@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab import formats
-from crm_lab.headlines import HeadlineNumber, bar_svg, verdict_look, without_verdict
+from crm_lab.headlines import HeadlineNumber, Light, bar_svg, verdict_look, without_verdict
 from crm_lab.language import label, message, say, say_many, word
 
 if TYPE_CHECKING:
@@ -251,6 +251,13 @@ class TableView:
 
     def __repr__(self) -> str:
         return self.frame.head(self.max_rows).to_string(index=False)
+
+
+def lights_frame(lights: Iterable[Light]) -> pd.DataFrame:
+    """Give lights as a table: name, word, detail."""
+    return pd.DataFrame(
+        [{"check": item.name, "state": item.word, "detail": item.detail} for item in lights]
+    )
 
 
 def table_html(frame: pd.DataFrame, *, max_rows: int = MAX_CARD_ROWS) -> str:

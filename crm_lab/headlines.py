@@ -12,7 +12,37 @@ from crm_lab import formats
 from crm_lab.language import message, say
 
 Tone = Literal["good", "bad", "wait", "unsure", "neutral"]
+LightTone = Literal["good", "unsure", "bad"]
 NumberKind = Literal["money", "share", "number"]
+
+LIGHT_WORDS = {"good": message("good"), "unsure": message("mind"), "bad": message("broken")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Light:
+    """One of the checks a reader looks at before believing a number.
+
+    Attributes
+    ----------
+    name : str
+        Which check, for people.
+    tone : {"good", "unsure", "bad"}
+        How it stands; bad changes the verdict.
+    detail : str
+        One clause with the number behind it.
+    word : str
+        The tone in a word.
+    """
+
+    name: str
+    tone: LightTone
+    detail: str
+    word: str
+
+
+def light(name: str, tone: LightTone, detail: str) -> Light:
+    """Make a light, with the word of its tone."""
+    return Light(name=name, tone=tone, detail=detail, word=say(LIGHT_WORDS[tone]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +88,9 @@ VERDICTS: dict[str, VerdictLook] = {
     "not kept": _look(message("The intervals do not keep their promise"), "!", "bad"),
     "promise kept": _look(message("The tests keep their promise"), "✓", "good"),
     "promise broken": _look(message("A test breaks its promise"), "!", "bad"),
+    "group sound": _look(message("The control group is sound"), "✓", "good"),
+    "group doubtful": _look(message("The control group needs a look"), "?", "unsure"),
+    "group broken": _look(message("The control group is broken"), "!", "bad"),
     "on plan": _look(message("On plan"), "✓", "good"),
     "behind": _look(message("Behind"), "!", "bad"),
     "cannot tell": _look(message("Cannot tell"), "?", "unsure"),

@@ -36,6 +36,21 @@ def test_what_is_not_there_is_said(value: float) -> None:
     assert formats.p_value(value) == "n/a"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "decimals", "text"),
+    [
+        (-0.09, 33.0, 0, "-0.09 to 33"),
+        (0.004, 33.0, 0, "0.004 to 33"),
+        (-20.0, -0.3, 0, "-20 to -0.3"),
+        (300.0, 91_000.0, -3, "300 to 91,000"),
+        (0.0, 33.0, 0, "0 to 33"),
+        (-1e-6, 33.0, 0, "0 to 33"),
+    ],
+)
+def test_an_end_near_zero_keeps_its_side(low: float, high: float, decimals: int, text: str) -> None:
+    assert formats.interval(low, high, decimals=decimals) == text
+
+
 def test_an_open_end_is_said_in_words() -> None:
     assert formats.interval(0.1, math.inf, decimals=1) == "0.1 to no upper bound"
     assert formats.interval(-math.inf, 2, decimals=0) == "no lower bound to 2"

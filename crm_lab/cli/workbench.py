@@ -71,17 +71,18 @@ def calibrate(
     gateway: str | None,
 ) -> None:
     """Test the tests: false positives on past weeks in which nothing was done."""
-    show(
-        opened(gateway).calibrate(
-            starts_on=as_date(starts_on) if starts_on else None,
-            days=days,
-            pre_period_days=pre_days,
-            control_share=share,
-            draws=draws,
-            seed=seed,
-            progress=True,
-        )
+    found = opened(gateway).calibrate(
+        starts_on=as_date(starts_on) if starts_on else None,
+        days=days,
+        pre_period_days=pre_days,
+        control_share=share,
+        draws=draws,
+        seed=seed,
+        progress=True,
     )
+    show(found)
+    for sentence in filter(None, (found.power_sentence(), found.coverage_sentence())):
+        click.echo(sentence)
 
 
 def show_import(report: ImportReport) -> None:

@@ -38,8 +38,9 @@ from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.lights import GOOD_POWER, contamination_light, light, ratio_light
-from crm_lab.experiments.results import Light
+from crm_lab.experiments.wording import GROUP_BALANCE
 from crm_lab.gateway import Gateway, Reader, audits, curves
+from crm_lab.headlines import Light
 from crm_lab.language import say, say_many
 from crm_lab.stats import Comparison, DetectableEffect, sample_ratio_test
 
@@ -370,7 +371,7 @@ def _balance_light(values: UnitValues, pre_weeks: int) -> Light:
         "balance",
         "good" if worst <= BALANCE_LIMIT else "unsure",
         say(
-            wording.BALANCE,
+            GROUP_BALANCE,
             worst=formats.number(worst, decimals=2),
             limit=formats.number(BALANCE_LIMIT, decimals=1),
         ),

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from crm_lab import formats
-from crm_lab.cards import Result
+from crm_lab.cards import Result, lights_frame
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.experiments.epochs import Epoch
-from crm_lab.experiments.results import Light, Money
-from crm_lab.headlines import HeadlineNumber, money_number
+from crm_lab.experiments.results import Money
+from crm_lab.headlines import HeadlineNumber, Light, money_number
 from crm_lab.language import message, say, word
 from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
@@ -331,12 +331,7 @@ class CurveResult(Result):
 
     def lights_frame(self) -> pd.DataFrame:
         """Give the checks: name, word, detail."""
-        return pd.DataFrame(
-            [
-                {"check": item.name, "state": item.word, "detail": item.detail}
-                for item in self.lights
-            ]
-        )
+        return lights_frame(self.lights)
 
     def _level(self, effect: Effect, arm: Literal["treatment", "control"]) -> str:
         value = effect.treatment_value if arm == "treatment" else effect.control_value

@@ -100,6 +100,7 @@ def economics(
         effect=curve.verdict,
         label=curve.label,
         broken=tuple(item.name.lower() for item in curve.lights if item.tone == "bad"),
+        lights=curve.lights,
         reason=curve.decisive.absolute.reason,
         weeks=curve.weeks,
         planned_weeks=curve.planned_weeks,

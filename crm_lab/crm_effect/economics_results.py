@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date
-from typing import ClassVar
+from typing import ClassVar, Literal, NamedTuple
 
 import pandas as pd
 
@@ -14,10 +14,25 @@ from crm_lab.cards import Result
 from crm_lab.crm_effect import curve_wording as wording
 from crm_lab.crm_effect.curve_results import CurveVerdict
 from crm_lab.experiments.results import Money
-from crm_lab.headlines import HeadlineNumber, money_number
+from crm_lab.headlines import HeadlineNumber, Light, money_number
 from crm_lab.language import message, say, using_language, word
 
 DAYS_PER_YEAR = 365.25
+MANY_TIMES = 10.0
+"""Return from which on it is written as so many times the costs instead of thousands of percent."""
+_LineKind = Literal[
+    "each", "revenue", "margin", "cost", "no cost", "holdout", "net", "roi", "share"
+]
+_ON_THE_CARD: set[_LineKind] = {"revenue", "margin", "net", "roi"}
+
+
+class _Line(NamedTuple):
+    """One line of the calculation: which one, its name, its amount, its formula."""
+
+    kind: _LineKind
+    name: str
+    money: Money
+    how: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,8 @@ class Economics(Result):
         Where the difference comes from.
     broken : tuple of str
         Checks that failed.
+    lights : tuple of Light
+        All checks of the comparison.
     reason : str
         Why there is no estimate; empty where there is one.
     weeks, planned_weeks : int
@@ -109,6 +126,7 @@ class Economics(Result):
     effect: CurveVerdict
     label: str
     broken: tuple[str, ...]
+    lights: tuple[Light, ...]
     reason: str
     weeks: int
     planned_weeks: int
@@ -222,27 +240,35 @@ class Economics(Result):
     def to_frame(self) -> pd.DataFrame:
         """Give one row per amount: name, estimate, ends, formula."""
         with using_language("en"):
-            amounts = self._amounts()
+            lines = self._lines()
         return pd.DataFrame(
-            [
-                {"what": what, "estimate": m.estimate, "low": m.low, "high": m.high, "how": how}
-                for what, m, how in amounts
-            ]
+            {
+                "what": line.name,
+                "estimate": line.money.estimate,
+                "low": line.money.low,
+                "high": line.money.high,
+                "how": line.how,
+            }
+            for line in lines
         )
 
     def card_frame(self) -> pd.DataFrame:
-        """Give the short table of the card: amounts with their intervals."""
+        """Give the short table of the card: what was brought and what is left, with intervals."""
+        rows = [
+            {"what": line.name, "amount": self._shown(line)}
+            for line in self._lines()
+            if line.kind in _ON_THE_CARD
+        ]
         evidence = say(
             wording.EVIDENCE, label=word(self.label), controls=formats.number(self.controls)
         )
-        last = pd.DataFrame([{"what": say(wording.ROW_EVIDENCE), "amount": evidence}])
-        return pd.concat([self.money_frame()[["what", "amount"]], last], ignore_index=True)
+        return pd.DataFrame([*rows, {"what": say(wording.ROW_EVIDENCE), "amount": evidence}])
 
     def money_frame(self) -> pd.DataFrame:
         """Give the calculation from revenue to net, each line with its formula."""
         rows = [
-            {"what": what, "amount": self._shown(what, money), "how": how}
-            for what, money, how in self._amounts()
+            {"what": line.name, "amount": self._shown(line), "how": line.how}
+            for line in self._lines()
         ]
         return pd.DataFrame(rows)
 
@@ -347,23 +373,15 @@ class Economics(Result):
     def _no_estimate(self) -> str:
         return say(wording.NO_ESTIMATE, reason=self.reason)
 
-    def _amounts(self) -> list[tuple[str, Money, str]]:
-        """Name, amount and formula of every line; NaN where it is not known."""
+    def _lines(self) -> list[_Line]:
+        """Give every line from revenue to net; an amount that is not known is NaN."""
         treated, controls = formats.number(self.treated), formats.number(self.controls)
         nothing = Money(estimate=math.nan, low=math.nan, high=math.nan)
         each = times(self.revenue, 1 / self.treated if self.treated else math.nan)
-        rows = [
-            (say(wording.ROW_EACH), each, say(wording.FORMULA_EACH)),
-            (say(wording.ROW_REVENUE), self.revenue, say(wording.FORMULA_REVENUE, treated=treated)),
-            (
-                say(wording.ROW_MARGIN),
-                self.margin or nothing,
-                say(wording.FORMULA_MARGIN, treated=treated, note=self.margin_note),
-            ),
-        ]
         dates = {"start": formats.day(self.starts_on), "end": formats.day(self.ends_on)}
-        rows += [
-            (
+        costs = [
+            _Line(
+                "cost",
                 say(wording.ROW_COST, kind=say(wording.KIND_LABELS[line.kind])),
                 Money(estimate=line.amount, low=line.amount, high=line.amount),
                 say(wording.FORMULA_COST, source=say(line.source), **dates),
@@ -372,36 +390,41 @@ class Economics(Result):
             if line.is_counted
         ]
         if not self.has_costs:
-            rows.append((say(wording.ROW_NO_COST), nothing, say(wording.FORMULA_NO_COST)))
+            no_cost = say(wording.FORMULA_NO_COST)
+            costs.append(_Line("no cost", say(wording.ROW_NO_COST), nothing, no_cost))
+        made = say(wording.FORMULA_MARGIN, treated=treated, note=self.margin_note)
+        holdout = self.holdout if self.margin is not None else nothing
+        held_out = say(wording.FORMULA_HOLDOUT, controls=controls)
+        net = say(wording.ROW_NET_PARTIAL if self.uncosted_messages else wording.ROW_NET)
+        sold = say(wording.FORMULA_REVENUE, treated=treated)
         return [
-            *rows,
-            (
-                say(wording.ROW_HOLDOUT),
-                self.holdout if self.margin is not None else nothing,
-                say(wording.FORMULA_HOLDOUT, controls=controls),
-            ),
-            (
-                say(wording.ROW_NET_PARTIAL if self.uncosted_messages else wording.ROW_NET),
-                self.net or nothing,
-                say(wording.FORMULA_NET),
-            ),
-            (say(wording.ROW_ROI), self.roi or nothing, say(wording.FORMULA_ROI)),
-            (say(wording.ROW_SHARE), self.share, say(wording.FORMULA_SHARE)),
+            _Line("each", say(wording.ROW_EACH), each, say(wording.FORMULA_EACH)),
+            _Line("revenue", say(wording.ROW_REVENUE), self.revenue, sold),
+            _Line("margin", say(wording.ROW_MARGIN), self.margin or nothing, made),
+            *costs,
+            _Line("holdout", say(wording.ROW_HOLDOUT), holdout, held_out),
+            _Line("net", net, self.net or nothing, say(wording.FORMULA_NET)),
+            _Line("roi", say(wording.ROW_ROI), self.roi or nothing, say(wording.FORMULA_ROI)),
+            _Line("share", say(wording.ROW_SHARE), self.share, say(wording.FORMULA_SHARE)),
         ]
 
-    def _shown(self, what: str, money: Money) -> str:
+    def _shown(self, line: _Line) -> str:
+        money = line.money
         if math.isnan(money.estimate):
-            return self._why_unknown(what)
-        if what in (say(wording.ROW_ROI), say(wording.ROW_SHARE)):
+            return self._why_unknown(line.kind)
+        if line.kind == "roi" and money.estimate >= MANY_TIMES:
+            ratio = formats.number_interval(money.estimate, money.low, money.high)
+            return say(wording.ROI_TIMES, ratio=ratio)
+        if line.kind in ("roi", "share"):
             return self._percent(money)
         if money.low == money.high:
             return formats.money(money.estimate, self.currency)
-        return self._money(money, signed=what != say(wording.ROW_HOLDOUT))
+        return self._money(money, signed=line.kind != "holdout")
 
-    def _why_unknown(self, what: str) -> str:
-        if what == say(wording.ROW_SHARE) and not self.company_revenue > 0:
+    def _why_unknown(self, kind: _LineKind) -> str:
+        if kind == "share" and not self.company_revenue > 0:
             return say(wording.UNKNOWN_SHARE)
-        if what == say(wording.ROW_NO_COST):
+        if kind == "no cost":
             return say(wording.UNKNOWN_COSTS)
         if not math.isfinite(self.revenue.estimate):
             return self._no_estimate()

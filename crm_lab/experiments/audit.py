@@ -22,6 +22,8 @@ from crm_lab.language import grouped, message, say, say_many, word
 
 CONTAMINATING = ("control contacted", "shared contact", "promo leak")
 EXEMPT = audits.EXEMPT_KIND
+CONTAMINATION_LIMIT = 0.05
+"""Share of touched controls above which the comparison is broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -158,7 +158,9 @@ class Calibration(Result):
             )
             for test in others
         ]
-        return " ".join(filter(None, [*parts, self._power_sentence(), self._coverage_sentence()]))
+        if any(row.is_short for row in self.coverage if row.draws):
+            parts.append(self.coverage_sentence())
+        return " ".join(parts)
 
     @property
     def verdict(self) -> Literal["promise kept", "promise broken", "cannot be said"]:
@@ -177,7 +179,7 @@ class Calibration(Result):
     def _broken(self) -> list[FalsePositives]:
         return [t for t in self._deciding() if not t.keeps_promise or t.is_one_sided]
 
-    def _power_sentence(self) -> str:
+    def power_sentence(self) -> str:
         """Say the smallest effect that is found in 80 % of the draws, per metric."""
         found = []
         for metric in dict.fromkeys(point.metric for point in self.power):
@@ -206,7 +208,7 @@ class Calibration(Result):
             found="; ".join(found),
         )
 
-    def _coverage_sentence(self) -> str:
+    def coverage_sentence(self) -> str:
         """Say in how many of the draws the intervals held what was planted."""
         known = [row for row in self.coverage if row.draws]
         if not known:

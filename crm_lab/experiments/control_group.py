@@ -11,14 +11,16 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
 from crm_lab import formats
-from crm_lab.cards import Result
+from crm_lab.cards import Result, plain
 from crm_lab.errors import LedgerError
+from crm_lab.experiments import wording
 from crm_lab.experiments.assignment import TREATABLE, bucket_ends
+from crm_lab.experiments.audit import CONTAMINATION_LIMIT, ContaminationAudit
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.draws import ELIGIBILITY, NEWCOMER, prepare_newcomers
 from crm_lab.experiments.epochs import (
@@ -33,6 +35,7 @@ from crm_lab.experiments.fields import CONTROL
 from crm_lab.experiments.outlook import count_obstacles
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.gateway.store import sql_text
+from crm_lab.headlines import Light, light
 from crm_lab.language import grouped, message, say, say_many
 from crm_lab.stats import (
     SampleRatio,
@@ -71,6 +74,8 @@ class ControlGroupStatus(Result):
         Digest of the ledger's last entry.
     faults : tuple of str
         What the check of ledger and files found; empty when sound.
+    touched : int or None
+        Controls that marketing reached after all; None where nobody looked (`audited`).
     """
 
     title: ClassVar[str] = message("Control group")
@@ -86,6 +91,60 @@ class ControlGroupStatus(Result):
     not_eligible: Mapping[str, int]
     ledger_digest: str
     faults: tuple[str, ...]
+    touched: int | None = None
+
+    def audited(self, audit: ContaminationAudit) -> ControlGroupStatus:
+        """Give the same with what the audit of its controls found."""
+        return replace(self, touched=audit.touched)
+
+    @property
+    def lights(self) -> tuple[Light, ...]:
+        """Size, balance, contamination where it was looked at, ledger and files."""
+        found = [
+            light(
+                say(wording.LIGHT_NAMES["sample_ratio"]),
+                "bad" if self.ratio.is_mismatch else "good",
+                say(
+                    wording.RATIO_RED if self.ratio.is_mismatch else wording.RATIO_GREEN,
+                    p=formats.p_value(self.ratio.p_value),
+                ),
+            ),
+            light(
+                say(wording.LIGHT_NAMES["balance"]),
+                "good" if self.worst_balance <= BALANCE_LIMIT else "unsure",
+                say(
+                    wording.GROUP_BALANCE,
+                    worst=formats.number(self.worst_balance, decimals=2),
+                    limit=formats.number(BALANCE_LIMIT, decimals=1),
+                ),
+            ),
+        ]
+        if self.touched is not None:
+            is_broken = self.touched > CONTAMINATION_LIMIT * self.controls
+            text = wording.CONTAMINATION if self.touched else wording.CONTAMINATION_GREEN
+            found.append(
+                light(
+                    say(wording.LIGHT_NAMES["contamination"]),
+                    "bad" if is_broken else "unsure" if self.touched else "good",
+                    say(text, touched=grouped(self.touched), controls=grouped(self.controls)),
+                )
+            )
+        state = self._state()
+        found.append(light(say(wording.LIGHT_LEDGER), "bad" if self.faults else "good", state))
+        return tuple(found)
+
+    @property
+    def verdict(self) -> Literal["group sound", "group doubtful", "group broken"]:
+        """Whether effects can be measured against the group."""
+        tones = {light.tone for light in self.lights}
+        if "bad" in tones:
+            return "group broken"
+        return "group doubtful" if "unsure" in tones else "group sound"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields, the verdict and the lights as JSON-ready data."""
+        shown = {"verdict": self.verdict, "lights": plain(self.lights)}
+        return {**shown, **Result.to_dict(self)}
 
     @property
     def worst_balance(self) -> float:
@@ -95,7 +154,6 @@ class ControlGroupStatus(Result):
     def sentence(self) -> str:
         """Say size, rule and soundness of the group."""
         total = self.controls + self.treatable
-        sound = say("ledger and files are sound")
         return say(
             "{controls} of {total} customers ({share}, promised {promised}) receive no marketing"
             " since {since}; {newcomers} joined later at the same rate. Largest standardised"
@@ -107,8 +165,11 @@ class ControlGroupStatus(Result):
             since=formats.day(self.epoch.opened_at),
             newcomers=grouped(self.newcomers),
             difference=formats.number(self.worst_balance, decimals=2),
-            state="; ".join(self.faults) or sound,
+            state=self._state(),
         )
+
+    def _state(self) -> str:
+        return "; ".join(self.faults) or say("ledger and files are sound")
 
     def to_frame(self) -> pd.DataFrame:
         """Give the balance table."""

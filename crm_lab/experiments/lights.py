@@ -7,35 +7,28 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from crm_lab import formats
+from crm_lab import formats, headlines
 from crm_lab.experiments import wording
+from crm_lab.experiments.audit import CONTAMINATION_LIMIT
 from crm_lab.experiments.control_group import BALANCE_LIMIT
 from crm_lab.experiments.differences import plan_differences
 from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.plan import Plan
-from crm_lab.experiments.results import ArmResult, Light, Tone
+from crm_lab.experiments.results import ArmResult
+from crm_lab.headlines import Light, LightTone
 from crm_lab.language import grouped, say
 from crm_lab.stats import (
     SampleRatio,
 )
 
-CONTAMINATION_LIMIT = 0.05
-"""Share of touched controls above which the comparison is broken."""
-
-
 GOOD_POWER = 0.25
 """Relative effect up to which a design is called good."""
 
 
-def light(check: str, tone: Tone, detail: str) -> Light:
+def light(check: str, tone: LightTone, detail: str) -> Light:
     """Make the light of a check from its short name."""
-    return Light(
-        name=say(wording.LIGHT_NAMES[check]),
-        tone=tone,
-        detail=detail,
-        word=say(wording.LIGHT_WORDS[tone]),
-    )
+    return headlines.light(say(wording.LIGHT_NAMES[check]), tone, detail)
 
 
 def ratio_light(ratio: SampleRatio) -> Light:

@@ -106,9 +106,15 @@ class HoldoutOutlook(Result):
 
 
 def outlook(
-    gateway: Gateway, *, share: float, channel: str, as_of: datetime, last_order_at: datetime
+    gateway: Gateway,
+    *,
+    share: float,
+    channel: str,
+    as_of: datetime,
+    last_order_at: datetime,
+    controls: int | None = None,
 ) -> HoldoutOutlook:
-    """Say what a control group would see, before it is drawn.
+    """Say what a control group would see, before it is drawn; or what the one that stands sees.
 
     Parameters
     ----------
@@ -122,6 +128,8 @@ def outlook(
         Business time of the draw (UTC).
     last_order_at : datetime
         End of the history that is used.
+    controls : int, optional
+        Controls of a group that stands; by default as many as the share promises.
 
     Raises
     ------
@@ -141,7 +149,7 @@ def outlook(
             f" from ({operations.reachability(channel, as_of)}) as judged where eligible"
         )
         eligible = int(judged["eligible"].sum())
-        control = round(share * eligible)
+        control = round(share * eligible) if controls is None else controls
         for weeks in HORIZON_WEEKS if 2 <= control <= eligible - 2 else ():
             frame = reader.frame(
                 operations.outcomes(
@@ -158,7 +166,7 @@ def outlook(
             ]
             held = float(frame["revenue"].mean()) * control * 52 / 12 / weeks
     return HoldoutOutlook(
-        share=share,
+        share=control / eligible if eligible else share,
         eligible=eligible,
         control=control,
         obstacles=count_obstacles(judged),

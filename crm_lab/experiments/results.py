@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crm_lab import formats
-from crm_lab.cards import Result
+from crm_lab.cards import Result, lights_frame
 from crm_lab.errors import DesignError
 from crm_lab.experiments import wording
 from crm_lab.experiments.fields import CONTROL
@@ -22,38 +22,13 @@ from crm_lab.experiments.others import OtherMarketing
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.readings import ArmReadings
 from crm_lab.experiments.segments import SegmentReading
-from crm_lab.headlines import HeadlineNumber
+from crm_lab.headlines import HeadlineNumber, Light
 from crm_lab.language import grouped, message, say
 from crm_lab.stats import Comparison, DetectableEffect, Effect, SampleRatio
 
 ADJUSTED = "revenue_per_customer" + wording.ADJUSTED_SUFFIX
 """Revenue per customer after adjustment by the revenue of the pre-period."""
 Verdict = Literal["ship", "stop", "continue", "cannot conclude"]
-
-
-Tone = Literal["good", "unsure", "bad"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Light:
-    """One of the five checks a reader looks at before believing a number.
-
-    Attributes
-    ----------
-    name : str
-        Which check, for people.
-    tone : {"good", "unsure", "bad"}
-        How it stands; bad changes the verdict.
-    detail : str
-        One clause with the number behind it.
-    word : str
-        The tone in a word.
-    """
-
-    name: str
-    tone: Tone
-    detail: str
-    word: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,12 +313,7 @@ class ExperimentResult(Result):
 
     def lights_frame(self) -> pd.DataFrame:
         """Give the checks: name, word, detail."""
-        return pd.DataFrame(
-            [
-                {"check": item.name, "state": item.word, "detail": item.detail}
-                for item in self.lights
-            ]
-        )
+        return lights_frame(self.lights)
 
     def arm(self, name: str) -> ArmResult:
         """Give the result of one arm by name."""

@@ -65,12 +65,13 @@ LIGHT_NAMES = {
     "power": message("Power"),
     "plan_followed": message("Plan followed"),
 }
-LIGHT_WORDS = {"good": message("good"), "unsure": message("mind"), "bad": message("broken")}
 
 CONTROL_WITHOUT_SPLIT = message("control, {left_out} customers of two arms left out")
 RATIO_GREEN = message("arms are as large as drawn (p = {p})")
 RATIO_RED = message("arms are not as large as drawn (p = {p}): customers were lost on the way")
 BALANCE = message("largest standardised difference of pre-period revenue {worst} (limit {limit})")
+GROUP_BALANCE = message("largest standardised difference before the draw {worst} (limit {limit})")
+LIGHT_LEDGER = message("Ledger and files")
 BALANCE_UNKNOWN = message("a group of fewer than two customers has no balance")
 BALANCE_NONE = message("no pre-period was planned")
 BALANCE_OTHERS = message(

@@ -50,15 +50,20 @@ class ControlGroup(Handle):
         return required_epoch(self._workbench.gateway, self.spec.name)
 
     def outlook(
-        self, *, share: float | None = None, as_of: datetime | None = None
+        self,
+        *,
+        share: float | None = None,
+        controls: int | None = None,
+        as_of: datetime | None = None,
     ) -> HoldoutOutlook:
-        """Say what the group would see and hold back, before it is drawn."""
+        """Say what the group would see and hold back, before it is drawn, or with its controls."""
         moment = as_of or now()
         with self._workbench.gateway.reader() as reader:
             last = reader.one(operations.imported_until())["last_order_at"]
         return outlook(
             self._workbench.gateway,
             share=share or self.spec.share,
+            controls=controls,
             channel=self.spec.channel,
             as_of=moment,
             last_order_at=last if isinstance(last, datetime) else moment,

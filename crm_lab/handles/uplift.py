@@ -11,6 +11,7 @@ from functools import cached_property
 import pandas as pd
 from tqdm.auto import tqdm
 
+from crm_lab import formats
 from crm_lab.experiments.enrolment import audience_query
 from crm_lab.experiments.epochs import epochs, required_epoch
 from crm_lab.experiments.fields import CONTROL
@@ -21,6 +22,7 @@ from crm_lab.handles import leave_alone_lists
 from crm_lab.handles.context import now
 from crm_lab.handles.leave_alone_lists import LeaveAloneList
 from crm_lab.handles.uplift_study import UpliftStudy
+from crm_lab.headlines import Light, light
 from crm_lab.language import say
 from crm_lab.uplift import wording
 from crm_lab.uplift.allocation import Allocation, Option, allocate
@@ -60,6 +62,16 @@ class Uplift(UpliftStudy):
             found,
             warnings=(*found.warnings, *self.warnings()),
             is_margin_known=self.is_margin_known,
+            lights=self.lights(),
+            about=say(
+                wording.ABOUT,
+                experiment=self.plan.title,
+                arm=self.arm,
+                treated=formats.number(self.trial().n_treatment),
+                controls=formats.number(self.trial().n_control),
+                start=formats.day(self.window.starts_at),
+                end=formats.day(self.window.ends_at - timedelta(days=1)),
+            ),
         )
 
     def audience(self, *, as_of: datetime | None = None) -> list[str]:
@@ -107,16 +119,15 @@ class Uplift(UpliftStudy):
         frame = pd.concat(list(self._known_now(as_of)), ignore_index=True)
         return drift(used.reference, frame, used.score(frame))
 
-    def trust_frame(self) -> pd.DataFrame:
-        """Give the checks of the trial, and whether the customers now are still like its own."""
+    def lights(self) -> tuple[Light, ...]:
+        """Check the trial, and whether the customers now are still like its own."""
         found = self.drift()
-        row = (
-            wording.CHECK_TODAY,
-            wording.WATCH if found.changed else wording.GOOD,
+        today = light(
+            say(wording.CHECK_TODAY),
+            "unsure" if found.changed else "good",
             found.changes() or say(wording.DRIFT_NOTHING),
         )
-        trial = super().trust_frame()
-        return pd.concat([trial, pd.DataFrame([row], columns=trial.columns)], ignore_index=True)
+        return (*super().lights(), today)
 
     def leave_alone(
         self, *, model: UpliftModel | None = None, as_of: datetime | None = None

@@ -22,7 +22,8 @@ from crm_lab.experiments.plan import Plan
 from crm_lab.gateway import audits, operations
 from crm_lab.gateway import features as feature_sql
 from crm_lab.handles.context import Context, Handle, now
-from crm_lab.language import say
+from crm_lab.headlines import Light, light
+from crm_lab.language import say, word
 from crm_lab.uplift import wording
 from crm_lab.uplift.cross_fitting import (
     FOLDS,
@@ -305,18 +306,21 @@ class UpliftStudy(Handle):
             said.append(say(wording.NOT_OVER, day=formats.day(self.plan.ends_at)))
         return tuple(said)
 
-    def trust_frame(self) -> pd.DataFrame:
-        """Give six checks with a word each: draw, sizes, control, its size, window, features."""
+    def lights(self) -> tuple[Light, ...]:
+        """Check the trial: draw, sizes, control, window, size of the control, features."""
         trial = self.trial()
         ratio = trial.sample_ratio()
         touched = self._facts.touched
         features = self.features()
-        drawn = wording.GOOD if trial.is_randomised else wording.BAD
-        rows = [
-            (wording.CHECK_EVIDENCE, drawn, trial.evidence),
-            (
-                wording.CHECK_SIZES,
-                wording.GOOD if ratio.p_value > RATIO_ALPHA else wording.BAD,
+        return (
+            light(
+                say(wording.CHECK_EVIDENCE),
+                "good" if trial.is_randomised else "bad",
+                word(trial.evidence),
+            ),
+            light(
+                say(wording.CHECK_SIZES),
+                "good" if ratio.p_value > RATIO_ALPHA else "bad",
                 say(
                     "{customers} {arm}, {controls} control; p {p}",
                     customers=formats.number(trial.n_treatment),
@@ -325,36 +329,35 @@ class UpliftStudy(Handle):
                     p=formats.p_value(ratio.p_value),
                 ),
             ),
-            (
-                wording.CHECK_TOUCHED,
-                wording.GOOD if not touched else wording.WATCH,
+            light(
+                say(wording.CHECK_TOUCHED),
+                "unsure" if touched else "good",
                 say(wording.TOUCHED, count=formats.number(touched)),
             ),
-            (
-                wording.CHECK_WINDOW,
-                wording.GOOD if self._facts.is_complete else wording.WATCH,
+            light(
+                say(wording.CHECK_WINDOW),
+                "good" if self._facts.is_complete else "unsure",
                 say(
                     wording.WINDOW,
                     starts=formats.day(self.window.starts_at),
                     ends=formats.day(self.window.ends_at),
                 ),
             ),
-            (
-                wording.CHECK_CONTROL,
-                wording.WATCH if control_warning(trial.control_share) else wording.GOOD,
-                formats.percent(trial.control_share),
+            light(
+                say(wording.CHECK_CONTROL),
+                "unsure" if control_warning(trial.control_share) else "good",
+                say(wording.CONTROL_SHARE, share=formats.percent(trial.control_share)),
             ),
-            (
-                wording.CHECK_FEATURES,
-                wording.GOOD,
+            light(
+                say(wording.CHECK_FEATURES),
+                "good",
                 say(
                     wording.FEATURES_BEFORE,
                     count=len(features.names),
                     day=formats.day(self.window.pre_ends_at),
                 ),
             ),
-        ]
-        return pd.DataFrame(rows, columns=["check", "word", "found"])
+        )
 
     # inside
 

@@ -158,17 +158,11 @@ class LeagueTable(Result):
             parts.append(say(wording.UNEVALUATED, count=count))
         return " ".join(parts)
 
-    def number(self) -> str:
-        """Give the pooled effect of the first row with its interval."""
-        if not self.rows:
-            return ""
-        return f"{word(self.rows[0].name)}: {self.effect_text(self.rows[0])}"
-
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the pooled effect of the first row."""
         return tuple(
             HeadlineNumber(
-                label=word(row.name),
+                label=say(wording.NUMBER_LABELS[self.measure], name=word(row.name)),
                 estimate=row.estimate,
                 low=row.low,
                 high=row.high,
@@ -201,6 +195,12 @@ class LeagueTable(Result):
             ]
         )
 
+    def unlike(self, other: LeagueTable) -> str:
+        """Name the rows of which another measure shows something else; nothing where none does."""
+        shown = {row.name: row.verdict for row in other.rows}
+        names = [word(r.name) for r in self.rows if shown.get(r.name, r.verdict) != r.verdict]
+        return say(wording.UNLIKE, names=formats.listing(names)) if names else ""
+
     def card_frame(self) -> pd.DataFrame:
         """Give the table of the card: what to expect of each, and what is shown."""
         return pd.DataFrame(
@@ -209,7 +209,11 @@ class LeagueTable(Result):
                     wording.DIMENSIONS[self.dimension]: row.name,
                     "experiments": row.experiments,
                     "what to expect": self.effect_text(row),
-                    "the best with probability": chance(row.probability_best),
+                    **(
+                        {"the best with probability": chance(row.probability_best)}
+                        if len(self.rows) > 1
+                        else {}
+                    ),
                     "shown": say(wording.VERDICTS[row.verdict]),
                 }
                 for row in self.rows

@@ -40,6 +40,14 @@ MEASURES = {
     "amount": message(" per customer against customers who got nothing"),
 }
 """What follows an effect of each measure in a sentence."""
+NUMBER_LABELS = {
+    "relative": message("{name}: revenue against customers who got nothing"),
+    "amount": message("{name}: money per customer against customers who got nothing"),
+}
+UNLIKE = message(
+    "{names}: in money something else is shown than in percent, which is also unsure of what"
+    " customers would have spent anyway. The league goes by the percent."
+)
 
 VERDICTS = {
     "works": message("works"),

@@ -61,7 +61,7 @@ def plot_verdict(result: TargetingVerdict, *, ax: Axes | None = None) -> Axes:
     names = [f"{word(name)}\n({formats.number(value.contacted)})" for name, value, _ in rows]
     ax.set_yticks(range(3), [*names, f"{word(wording.NOBODY)}\n(0)"])
     ax.set_ylim(2.5, -0.7)
-    ax.set_xlabel(_unit(say("profit beside contacting nobody"), result.targeted.currency))
+    ax.set_xlabel(_unit(say(wording.EARNED_AXES[result.is_margin_known]), result.targeted.currency))
     ax.set_title(say("What does it earn to contact ..."), loc="left")
     return _plain(ax)
 

@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crm_lab import formats
-from crm_lab.cards import Result
+from crm_lab.cards import Result, lights_frame
 from crm_lab.errors import DesignError
-from crm_lab.headlines import HeadlineNumber, money_number
+from crm_lab.headlines import HeadlineNumber, Light, money_number
 from crm_lab.language import say, word
 from crm_lab.stats.arguments import FloatArray
 from crm_lab.uplift import wording
@@ -81,6 +81,10 @@ class TargetingVerdict(Result):
         What limits the verdict, in words.
     is_margin_known : bool
         Whether profit is profit; otherwise it is revenue less the cost of contacts.
+    lights : tuple of Light
+        Checks of the trial and of the customers now.
+    about : str
+        What was tried, on whom and when.
     """
 
     title: ClassVar[str] = wording.VERDICT_TITLE
@@ -96,6 +100,8 @@ class TargetingVerdict(Result):
     worth: float
     warnings: tuple[str, ...] = ()
     is_margin_known: bool = True
+    lights: tuple[Light, ...] = ()
+    about: str = ""
 
     @property
     def headline(self) -> str:
@@ -126,6 +132,14 @@ class TargetingVerdict(Result):
     def verdict(self) -> Choice:
         """The choice, as the verdict of a page."""
         return self.choice
+
+    def subtitle(self) -> str:
+        """Say what was tried, on whom and when."""
+        return self.about
+
+    def lights_frame(self) -> pd.DataFrame:
+        """Give the checks: name, word, detail."""
+        return lights_frame(self.lights)
 
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the profit that the verdict rests on, with its interval."""
@@ -168,13 +182,14 @@ class TargetingVerdict(Result):
     def take_away_frame(self) -> pd.DataFrame:
         """Give contact whom, customers, expected profit with its interval, contact cost saved."""
         full = self.everyone
+        earned = wording.EARNED_COLUMNS[self.is_margin_known]
         rows = []
         for whom, value in ((wording.CHOSEN, self.targeted), (wording.EVERYONE, full)):
             rows.append(
                 {
                     "contact": word(whom),
                     "customers": formats.number(value.contacted),
-                    "expected profit (interval)": amount(value),
+                    earned: amount(value),
                     "contact cost": formats.money(value.cost, value.currency).strip(),
                     "cost saved": formats.money(full.cost - value.cost, full.currency).strip(),
                 }
@@ -183,7 +198,7 @@ class TargetingVerdict(Result):
             {
                 "contact": wording.NOBODY,
                 "customers": "0",
-                "expected profit (interval)": formats.money(0, full.currency).strip(),
+                earned: formats.money(0, full.currency).strip(),
                 "contact cost": formats.money(0, full.currency).strip(),
                 "cost saved": formats.money(full.cost, full.currency).strip(),
             }

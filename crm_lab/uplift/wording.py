@@ -26,17 +26,26 @@ REVENUE_LABELS = {
     "everyone": message("Revenue less contact costs, by contacting everyone"),
 }
 """What the one number of a verdict is; the second where the margin is not known."""
+EARNED_COLUMNS = {True: "expected profit (interval)", False: "revenue less contact cost (interval)"}
+EARNED_AXES = {
+    True: message("profit beside contacting nobody"),
+    False: message("revenue less contact cost, beside contacting nobody"),
+}
+"""The same in a table and on an axis, by whether the margin is known."""
 NOT_OVER = message(
     "The window ends on {day} and is not over: what comes later is not in these numbers."
 )
-GOOD, WATCH, BAD = "good", "watch", "bad"
-CHECK_EVIDENCE = "who was contacted was drawn"
-CHECK_SIZES = "arms have the planned sizes"
-CHECK_TOUCHED = "the control was left alone"
-CHECK_WINDOW = "the window is over"
-CHECK_CONTROL = "the control is large enough to learn from"
-CHECK_FEATURES = "nothing after the draw is used"
-CHECK_TODAY = "today's customers are like those of the trial"
+CHECK_EVIDENCE = message("Random draw")
+CHECK_SIZES = message("Sample ratio")
+CHECK_TOUCHED = message("Contamination")
+CHECK_WINDOW = message("Window over")
+CHECK_CONTROL = message("Control large enough to learn from")
+CHECK_FEATURES = message("Only what was known before")
+CHECK_TODAY = message("Customers still alike")
+CONTROL_SHARE = message("{share} of the trial")
+ABOUT = message(
+    "{experiment}: {arm} ({treated} customers) against {controls} who got nothing, {start} to {end}"
+)
 TOUCHED = message("{count} controls were sent marketing")
 WINDOW = message("{starts} to {ends}")
 FEATURES_BEFORE = message("{count} features, all from before {day}")

@@ -216,6 +216,27 @@ def test_cost_entries_of_the_base_take_the_place_of_the_plan(
 # what is said
 
 
+def test_a_very_large_return_is_said_in_times_of_the_costs(money: Economics) -> None:
+    def said(roi: float) -> str:
+        ratio = Money(estimate=roi, low=0.9 * roi, high=1.1 * roi)
+        frame = dataclasses.replace(money, roi=ratio).card_frame()
+        return str(frame.set_index("what").loc["ROI", "amount"])
+
+    assert said(0.5) == "50 % (45 to 55 %)"
+    assert said(470.0) == "470 (423 to 517) × the costs"
+
+
+def test_the_card_leaves_the_steps_to_the_calculation(money: Economics) -> None:
+    assert money.card_frame()["what"].tolist() == [
+        "incremental revenue",
+        "incremental margin",
+        money.money_frame()["what"].iloc[-3],
+        "ROI",
+        "evidence",
+    ]
+    assert money.lights
+
+
 def test_it_pays_only_when_the_whole_interval_says_so(
     finished: Workbench, curve: CurveResult
 ) -> None:

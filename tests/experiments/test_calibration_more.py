@@ -180,8 +180,8 @@ def test_power_rises_and_coverage_keeps_its_promise(calibration: Calibration) ->
         assert row.interval[0] <= row.share <= row.interval[1]
     assert len(calibration.power_frame()) == len(calibration.power)
     assert len(calibration.coverage_frame()) == len(calibration.coverage)
-    assert "80 % of the draws: conversion +" in calibration.sentence()
-    assert "held the planted effect" in calibration.sentence()
+    assert "80 % of the draws: conversion +" in calibration.power_sentence()
+    assert "held the planted effect" in calibration.coverage_sentence()
 
 
 def test_both_ways_of_drawing_give_the_same_rates(

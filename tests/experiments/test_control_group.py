@@ -64,6 +64,40 @@ def test_the_drawn_share_is_within_binomial_limits(workbench_at: WorkbenchAt) ->
     assert status.ratio.p_value > ALMOST_NEVER
     assert f"{status.controls:,} of {total:,} customers" in status.sentence()
     assert status.faults == ()
+    assert status.verdict == "group sound"
+    assert [light.name for light in status.lights] == [
+        "Sample ratio",
+        "Balance before the start",
+        "Ledger and files",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({"touched": 0}, "group sound"),
+        ({"touched": 1}, "group doubtful"),
+        ({"touched": 10_000}, "group broken"),
+        ({"faults": ("a file is gone",)}, "group broken"),
+    ],
+)
+def test_the_verdict_on_the_group(
+    workbench_at: WorkbenchAt, changed: dict[str, Any], verdict: str
+) -> None:
+    status = workbench_at("drawn").control_group().status(as_of=sw.DRAWN_AT)
+    found = dataclasses.replace(status, **changed)
+    assert found.verdict == verdict
+    assert found.to_dict()["verdict"] == verdict
+    assert found.to_dict()["lights"][-1]["detail"] == (
+        "; ".join(found.faults) or "ledger and files are sound"
+    )
+
+
+def test_what_the_group_that_stands_would_see(workbench_at: WorkbenchAt) -> None:
+    group = workbench_at("drawn").control_group()
+    outlook = group.outlook(as_of=sw.DRAWN_AT, controls=57)
+    assert outlook.control == 57
+    assert {effect.n_control for _, _, effect in outlook.detectable} == {57}
 
 
 def test_row_order_and_folder_make_no_difference(

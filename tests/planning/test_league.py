@@ -442,10 +442,23 @@ def test_results_show_themselves(measure: str) -> None:
 def test_the_top_of_the_page_is_the_first_of_the_league() -> None:
     table = league(season({"discount": 0.3, "reminder": 0.12}, 3))
     (number,) = table.headline_numbers()
+    assert number.label == "discount: revenue against customers who got nothing"
     assert f"{number.label}: {number.text()}" == table.number()
     assert table.subtitle() == "6 experiments, 2024-01-01 to 2024-06-17"
     assert league([]).headline_numbers() == ()
     assert league([]).subtitle() == ""
+
+
+def test_what_money_shows_and_percent_does_not_is_named() -> None:
+    readouts = season({"discount": 0.3, "reminder": 0.12}, 3)
+    percent, money = league(readouts), league(readouts, measure="amount")
+    assert percent.unlike(percent) == ""
+    rows = tuple(dataclasses.replace(row, verdict="cannot tell") for row in money.rows[:1])
+    assert percent.unlike(dataclasses.replace(money, rows=rows)).startswith("discount: in money")
+
+
+def test_a_single_row_is_not_called_the_best() -> None:
+    assert "the best with probability" not in league(season({"discount": 0.3}, 3)).card_frame()
 
 
 @pytest.mark.parametrize("measure", ["relative", "amount"])

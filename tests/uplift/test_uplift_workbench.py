@@ -178,9 +178,9 @@ def test_the_verdict_finds_the_kind_that_was_planted(uplift: Uplift) -> None:
     assert uplift.verdict.choice == "target"
     assert uplift.verdict.everyone.n == len(uplift.audience())
     assert uplift.segments.differing[0] == "region_code"
-    trust = uplift.trust_frame()
-    assert trust["word"].tolist() == [*["good"] * 6, "watch"]
-    assert trust["found"].iloc[-1].startswith("orders year (moderate; 9 or more: 11.5 % then")
+    trust = uplift.verdict.lights_frame()
+    assert trust["state"].tolist() == [*["good"] * 6, "mind"]
+    assert trust["detail"].iloc[-1].startswith("orders year (moderate; 9 or more: 11.5 % then")
 
 
 def test_the_base_is_scored_and_nobody_of_the_control_is_in_it(
