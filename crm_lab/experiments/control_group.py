@@ -156,14 +156,16 @@ class ControlGroupStatus(Result):
         total = self.controls + self.treatable
         return say(
             "{controls} of {total} customers ({share}, promised {promised}) receive no marketing"
-            " since {since}; {newcomers} joined later at the same rate. Largest standardised"
-            " difference before the draw {difference}; {state}.",
+            " since {since}; {newcomers}. Largest standardised difference before the draw"
+            " {difference}; {state}.",
             controls=grouped(self.controls),
             total=grouped(total),
             share=formats.percent(self.controls / total, decimals=2),
             promised=formats.percent(self.epoch.share),
             since=formats.day(self.epoch.opened_at),
-            newcomers=grouped(self.newcomers),
+            newcomers=say("{count} joined later at the same rate", count=grouped(self.newcomers))
+            if self.newcomers
+            else say("nobody joined later"),
             difference=formats.number(self.worst_balance, decimals=2),
             state=self._state(),
         )

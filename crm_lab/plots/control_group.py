@@ -134,8 +134,8 @@ def plot_calibration(result: Calibration, *, ax: Axes | None = None) -> Axes:
     ax.axvline(result.alpha / 2, color=ZERO, linestyle="--", label=say("promised for each"))
     ax.set_yticks(rows, [f"{word(test.metric)}\n{word(test.method)}" for test in tests])
     ax.invert_yaxis()
-    ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     ax.set_xlabel(
         say_many(
             "share of {count} draw in which nothing was done",

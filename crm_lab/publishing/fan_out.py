@@ -113,7 +113,8 @@ def fan_out(
     each : mapping of str to sequence of str, optional
         Texts by parameter, one run for each. ``["all"]`` stands for every choice of the parameter,
         and for every experiment that people were assigned to where it is called ``experiment``.
-        The texts are added to the title: they are other reports, not newer runs of one.
+        The texts are added to the title: they are other reports, not newer runs of one. A
+        heading says itself in which language it is.
     dates : DateSpan, optional
         Days of a backfill: runs of the same report, the oldest day first.
 
@@ -167,7 +168,11 @@ def fan_out(
                     name,
                     typed,
                     title=title,
-                    title_parts=combination,
+                    title_parts=[
+                        value
+                        for key, value in turn.items()
+                        if key != "language" or title is not None
+                    ],
                     gateway=gateway,
                     timeout_seconds=timeout_seconds,
                     context=context,

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from crm_lab import formats
 from crm_lab.cards import CARD_CSS
@@ -31,6 +31,7 @@ _TOLD: tuple[ChangeKind, ...] = ("verdict", "number", "data", "parameter", "plan
 """Kinds of change at the top of a page; versions of code and packages stand at its end."""
 _TO_KEEP_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[=<] ?[\d<])|(?<=\bp =) (?=\d)")
 """Spaces at which a line must not end: before a percent sign, within a p-value."""
+_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +187,20 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["say"] = say
+    made.filters["unbroken"] = unbroken
     made.filters["verdict_word"] = lambda word: wording.verdict_look(word).word
     return made
+
+
+def unbroken(text: str) -> Markup:
+    """Escape a text; a day such as 2026-12-01 gets no line break at its hyphens.
+
+    Examples
+    --------
+    >>> print(unbroken("from 2026-12-01"))
+    from <span class="day">2026-12-01</span>
+    """
+    return Markup(_DAY.sub(r'<span class="day">\g<0></span>', str(escape(text))))
 
 
 @functools.cache

@@ -51,6 +51,14 @@ def test_a_changed_plan_file_changes_the_inputs(
     assert before["day"] == after["day"]
 
 
+def test_languages_need_no_word_in_the_title(finished: Workbench) -> None:
+    turns = {"language": ["en", "ru"]}
+    titles = [request.title for request in fan_out(finished, "control_group", {}, each=turns)]
+    assert titles == ["The control group", "Контрольная группа"]
+    named = fan_out(finished, "control_group", {}, each=turns, title="Group")
+    assert [request.title for request in named] == ["Group: en", "Group: ru"]
+
+
 def test_one_request_for_each_value_with_a_title_of_its_own(finished: Workbench) -> None:
     requests = fan_out(
         finished,
