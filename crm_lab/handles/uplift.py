@@ -58,9 +58,10 @@ class Uplift(UpliftStudy):
             is_cross_fitted=True,
             permutations=self.permutations,
         )
+        late = say(wording.NOT_OVER, day=formats.day(self.plan.ends_at))
         return replace(
             found,
-            warnings=(*found.warnings, *self.warnings()),
+            warnings=found.warnings if self._facts.is_complete else (*found.warnings, late),
             is_margin_known=self.is_margin_known,
             lights=self.lights(),
             about=say(

@@ -297,15 +297,6 @@ class UpliftStudy(Handle):
         """Whether the plan names a margin, or the cost of goods is loaded."""
         return self.margin_share is not None or self._uses_cost_of_goods
 
-    def warnings(self) -> tuple[str, ...]:
-        """Say what limits every money figure, in words."""
-        said = []
-        if not self.is_margin_known:
-            said.append(say(wording.NO_MARGIN))
-        if not self._facts.is_complete:
-            said.append(say(wording.NOT_OVER, day=formats.day(self.plan.ends_at)))
-        return tuple(said)
-
     def lights(self) -> tuple[Light, ...]:
         """Check the trial: draw, sizes, control, window, size of the control, features."""
         trial = self.trial()
@@ -346,7 +337,8 @@ class UpliftStudy(Handle):
             light(
                 say(wording.CHECK_CONTROL),
                 "unsure" if control_warning(trial.control_share) else "good",
-                say(wording.CONTROL_SHARE, share=formats.percent(trial.control_share)),
+                control_warning(trial.control_share)
+                or say(wording.CONTROL_SHARE, share=formats.percent(trial.control_share)),
             ),
             light(
                 say(wording.CHECK_FEATURES),

@@ -7,6 +7,7 @@ only, so that what is judged was not fitted on those who judge it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -81,6 +82,9 @@ class TargetingVerdict(Result):
         What limits the verdict, in words.
     is_margin_known : bool
         Whether profit is profit; otherwise it is revenue less the cost of contacts.
+    break_even : float
+        Margin, as a part of revenue, from which contacting everybody pays by its whole interval;
+        NaN where no margin does, or where a discount is given too.
     lights : tuple of Light
         Checks of the trial and of the customers now.
     about : str
@@ -100,6 +104,7 @@ class TargetingVerdict(Result):
     worth: float
     warnings: tuple[str, ...] = ()
     is_margin_known: bool = True
+    break_even: float = math.nan
     lights: tuple[Light, ...] = ()
     about: str = ""
 
@@ -118,6 +123,8 @@ class TargetingVerdict(Result):
     def sentence(self) -> str:
         """Say the verdict, and by which numbers."""
         caution = [] if self.gain.evidence == "randomised" else [say(wording.OBSERVATIONAL)]
+        if not self.is_margin_known:
+            caution.append(self._without_margin())
         return " ".join([self.headline, self._because(), *caution, *self.warnings])
 
     def number(self) -> str:
@@ -204,6 +211,12 @@ class TargetingVerdict(Result):
             }
         )
         return pd.DataFrame(rows)
+
+    def _without_margin(self) -> str:
+        if self.choice != "everyone" or not math.isfinite(self.break_even):
+            return say(wording.NO_MARGIN)
+        least = formats.significant(100 * self.break_even, figures=2)
+        return say(wording.NO_MARGIN_YET_PAYS, least=f"{least}\u00a0%")
 
     def _because(self) -> str:
         if self.choice == "everyone" and self._nearly_same():
@@ -386,9 +399,12 @@ def judge(
     targeted = value(given, None, (name, wording.NOBODY))
     full = value(whole, None, (wording.EVERYONE, wording.NOBODY), learned=False)
     gain = value(given, whole, (name, wording.EVERYONE))
-    warning = control_warning(trial.control_share)
+    choice = _choice(targeted, full, gain, worth)
+    # whom to leave alone is not the question where everybody or nobody is contacted
+    warning = "" if choice in ("everyone", "nobody") else control_warning(trial.control_share)
+    pays = full.margin.is_above(0.0) and not economics.discount
     return TargetingVerdict(
-        choice=_choice(targeted, full, gain, worth),
+        choice=choice,
         rule=name,
         treatment=trial.treatment,
         metric=trial.metric,
@@ -396,6 +412,7 @@ def judge(
         everyone=full,
         gain=gain,
         worth=worth,
+        break_even=full.cost * economics.margin / full.margin.low if pays else math.nan,
         warnings=(warning,) if warning else (),
     )
 

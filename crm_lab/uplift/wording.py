@@ -15,6 +15,10 @@ NO_MARGIN = message(
     "The margin is not known, so revenue counts as profit and every amount is too high: name the"
     " margin share in the plan."
 )
+NO_MARGIN_YET_PAYS = message(
+    "The margin is not known, so every amount is revenue: contacting everyone pays by the whole"
+    " interval where the margin is above {least} of revenue."
+)
 PROFIT_LABELS = {
     "target": message("Profit by contacting those chosen"),
     "no evidence": message("Profit by targeting beside contacting everyone"),

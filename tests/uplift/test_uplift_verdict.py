@@ -34,11 +34,13 @@ def spending(
     return Trial(outcome=y, is_treated=is_treated, probability=probability, metric="spend"), first
 
 
-def judged(trial: Trial, rule: np.ndarray, *, cost: float = 1.0, **options: object):  # type: ignore[no-untyped-def]
+def judged(
+    trial: Trial, rule: np.ndarray, *, cost: float = 1.0, margin: float = 1.0, **options: object
+):  # type: ignore[no-untyped-def]
     return judge(
         trial,
         rule,
-        economics=Economics(contact_cost=cost, currency="EUR"),
+        economics=Economics(margin=margin, contact_cost=cost, currency="EUR"),
         alpha=0.05,
         rng=np.random.default_rng(2),
         permutations=500,
@@ -119,6 +121,16 @@ def test_a_gain_must_be_worth_its_trouble() -> None:
     gain = judged(trial, first, cost=0.7).gain.profit
     assert judged(trial, first, cost=0.7, worth=gain.low * 0.9).choice == "target"
     assert judged(trial, first, cost=0.7, worth=gain.high * 1.1).choice == "everyone"
+
+
+def test_the_margin_from_which_contacting_everyone_pays() -> None:
+    trial, first = spending((2.0, 2.0))
+    for margin in (1.0, 0.9):
+        found = judged(trial, first, margin=margin)
+        assert found.choice == "everyone"
+        again = judged(trial, first, margin=found.break_even).everyone.profit
+        assert again.low == pytest.approx(0.0, abs=1e-6 * again.high)
+        assert again.estimate > 0.0
 
 
 def test_a_small_control_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -234,7 +235,10 @@ def test_a_margin_that_is_not_known_is_said(
 ) -> None:
     study = targeting_workbench.uplift(targeting.NAME)
     study.margin_share = None
-    assert "every amount is too high" in study.warnings()[0]
+    verdict = study.verdict
+    assert "every amount is too high" in verdict.sentence()
+    everyone = dataclasses.replace(verdict, choice="everyone", break_even=0.0123)
+    assert "where the margin is above 1.2\u00a0% of revenue" in everyone.sentence()
 
 
 # the leave-alone list and its test
