@@ -329,7 +329,7 @@ def cell(value: Any) -> str:
     if isinstance(value, (int, np.integer)):
         return formats.separated(f"{int(value):,}")
     if isinstance(value, pd.Timestamp):
-        return formats.day(value) if value == value.normalize() else formats.minute(value)
+        return formats.day(value.date()) if value == value.normalize() else formats.minute(value)
     return str(value) if isinstance(value, GivenName) else word(str(value))
 
 

@@ -1,15 +1,17 @@
 """Numbers as people read them: rounded by what their interval supports, in their language.
 
 English writes ``1,234.5 %``, ``1,234 RUB`` and ``2026-12-01``; Russian ``1 234,5 %``, ``1 234 ₽``
-and ``01.12.2026``, with spaces that do not break.
+and ``01.12.2026``, with spaces that do not break. Days are those of the company's time zone.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from crm_lab.language import current_language, message, say
 
@@ -17,6 +19,7 @@ CANNOT_TELL = message("n/a")
 MOST_MORE_DECIMALS = 3
 """How many more decimals the end of an interval may get that would be rounded to 0."""
 _TO_RUSSIAN = str.maketrans({",": "\u00a0", ".": ","})
+_zone = ZoneInfo("UTC")
 _RUSSIAN_SIGNS = {"RUB": "₽", "USD": "$", "EUR": "€", "GBP": "£", "KZT": "₸", "BYN": "Br"}
 
 
@@ -133,16 +136,54 @@ def significant(value: float, *, figures: int = 3) -> str:
     return separated(f"{value:.{figures}g}")
 
 
+def set_timezone(name: str) -> None:
+    """Write days of this IANA time zone from now on in this process; before, days of UTC."""
+    global _zone
+    _zone = ZoneInfo(name)
+
+
+@contextmanager
+def using_timezone(name: str) -> Iterator[None]:
+    """Write days of a time zone for as long as the block lasts."""
+    before = _zone.key
+    set_timezone(name)
+    try:
+        yield
+    finally:
+        set_timezone(before)
+
+
+def local_date(moment: datetime) -> date:
+    """Give the day in which a moment (UTC where it names no zone) lies in the company's zone.
+
+    Examples
+    --------
+    >>> with using_timezone("Europe/Moscow"):
+    ...     local_date(datetime(2026, 11, 30, 21))
+    datetime.date(2026, 12, 1)
+    """
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return aware.astimezone(_zone).date()
+
+
+def last_day(ends_at: datetime) -> str:
+    """Write the last day of a window whose end (a moment) does not belong to it."""
+    return day(ends_at - timedelta(microseconds=1))
+
+
 def day(moment: date | None) -> str:
-    """Write a date as 2026-12-01 (Russian 01.12.2026); ``n/a`` where there is none."""
+    """Write a date as 2026-12-01 (Russian 01.12.2026); ``n/a`` where there is none.
+
+    Of a moment it is the day in the company's zone (`set_timezone`).
+    """
     if moment is None:
         return say(CANNOT_TELL)
-    return f"{moment:%d.%m.%Y}" if current_language() == "ru" else f"{moment:%Y-%m-%d}"
+    return _date(local_date(moment) if isinstance(moment, datetime) else moment)
 
 
 def minute(moment: datetime | None) -> str:
-    """Write date and time to the minute, such as 2026-12-01 09:30."""
-    return say(CANNOT_TELL) if moment is None else f"{day(moment)} {moment:%H:%M}"
+    """Write date and time to the minute as they stand, such as 2026-12-01 09:30."""
+    return say(CANNOT_TELL) if moment is None else f"{_date(moment)} {moment:%H:%M}"
 
 
 def month(moment: date) -> str:
@@ -157,6 +198,10 @@ def listing(words: Iterable[str], *, limit: int = 5) -> str:
     if len(every) <= limit:
         return shown
     return say("{words} and {count} more", words=shown, count=len(every) - limit)
+
+
+def _date(found: date) -> str:
+    return f"{found:%d.%m.%Y}" if current_language() == "ru" else f"{found:%Y-%m-%d}"
 
 
 def _space() -> str:

@@ -409,4 +409,5 @@ def open_workbench(
             expected=say("one of {names}", names=", ".join(LANGUAGES)),
         )
     set_language(chosen)
+    formats.set_timezone(settings.timezone)
     return Workbench(settings, snapshot=snapshot)

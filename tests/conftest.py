@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from crm_lab.formats import using_timezone
 from crm_lab.language import using_language
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -36,8 +37,8 @@ def outside_folder(variable: str, name: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def _english() -> Iterator[None]:
-    """Every test begins in English, whatever another one opened."""
-    with using_language("en"):
+    """Every test begins in English and in UTC, whatever another one opened."""
+    with using_language("en"), using_timezone("UTC"):
         yield
 
 

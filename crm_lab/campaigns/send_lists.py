@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,7 +26,7 @@ from crm_lab.errors import GuardError, LedgerError
 from crm_lab.experiments.enrolment import assigned_at, audience_query
 from crm_lab.experiments.epochs import epochs
 from crm_lab.experiments.plan import Plan
-from crm_lab.formats import day, listing, number
+from crm_lab.formats import last_day, listing, number
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.language import message, say, word
 
@@ -125,7 +125,7 @@ def export_send_list(
             say(
                 "the window of '{plan}' ended on {ends_at}",
                 plan=plan.name,
-                ends_at=day(plan.ends_at - timedelta(days=1)),
+                ends_at=last_day(plan.ends_at),
             ),
             expected=say("an export before its end: later messages cannot change what it measures"),
         )

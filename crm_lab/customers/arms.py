@@ -339,5 +339,5 @@ def _open_note(
 ) -> tuple[str, ...]:
     if is_complete:
         return ()
-    end, until = formats.day(ends_at), formats.day(known_until)
+    end, until = formats.last_day(ends_at), formats.day(known_until)
     return (say(wording.WINDOW_OPEN, end=end, until=until),)

@@ -90,7 +90,7 @@ class ContaminationAudit(Result):
         return " ".join(parts)
 
     def _finding(self) -> str:
-        window = {"start": formats.day(self.starts_at), "end": formats.day(self.ends_at)}
+        window = {"start": formats.day(self.starts_at), "end": formats.last_day(self.ends_at)}
         controls = grouped(self.controls)
         if not self.touched:
             return say(

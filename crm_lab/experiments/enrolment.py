@@ -112,7 +112,7 @@ def _check_layer(gateway: Gateway, plan: Plan) -> None:
                 other=other.name,
                 other_start=formats.separated(f"{other.layer_from:g}"),
                 other_end=formats.separated(f"{other.layer_to:g}"),
-                until=formats.day(other.ends_at),
+                until=formats.last_day(other.ends_at),
             ),
             expected=say("a part of the layer that is free, or another layer"),
             where=plan.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from crm_lab import formats
@@ -29,7 +28,7 @@ def experiment_about(result: ExperimentResult) -> str:
         arms=formats.listing(arms),
         controls=formats.number(max(arm.controls for arm in result.arms)),
         start=formats.day(plan.starts_at),
-        end=formats.day(plan.ends_at - timedelta(days=1)),
+        end=formats.last_day(plan.ends_at),
     )
 
 

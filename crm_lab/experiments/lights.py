@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def plan_light(
     if not look.is_planned:
         detail = say(
             wording.PLAN_OPEN,
-            end=formats.day(plan.ends_at - timedelta(days=1)),
+            end=formats.last_day(plan.ends_at),
             known=formats.day(data_until),
         )
         peek = say(wording.LOOK_PEEK, share=formats.percent(look.share, decimals=0))

@@ -122,6 +122,6 @@ def look_words(look: Look) -> str:
         wording.LOOK_PLANNED,
         number=look.number,
         of=look.of,
-        until=formats.day(look.until - timedelta(days=1)),
+        until=formats.last_day(look.until),
         alpha=formats.significant(look.alpha, figures=2),
     )

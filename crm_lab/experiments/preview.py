@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
@@ -132,13 +132,12 @@ class PlanPreview(Result):
     def sentence(self) -> str:
         """Say what is tried on whom, what it can find and what speaks against it."""
         sizes = ", ".join(f"{word(name)} {grouped(count)}" for name, count in self.sizes.items())
-        last = self.plan.ends_at - timedelta(days=1)
         parts = [
             say(
                 "{title}: {start} to {end}; {sizes}.",
                 title=self.plan.title,
                 start=formats.day(self.plan.starts_at),
-                end=formats.day(last),
+                end=formats.last_day(self.plan.ends_at),
                 sizes=sizes or word("nobody"),
             ),
             self.power.sentence(),

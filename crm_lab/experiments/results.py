@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -351,7 +351,7 @@ class ExperimentResult(Result):
                 self.plan.currency,
             ),
             "detectable": formats.percent(arm.detectable.relative, decimals=0, signed=True),
-            "end": formats.day(self.plan.ends_at - timedelta(days=1)),
+            "end": formats.last_day(self.plan.ends_at),
             "known": formats.day(self.data_until),
         }
         templates = {

@@ -58,7 +58,7 @@ class Uplift(UpliftStudy):
             is_cross_fitted=True,
             permutations=self.permutations,
         )
-        late = say(wording.NOT_OVER, day=formats.day(self.plan.ends_at))
+        late = say(wording.NOT_OVER, day=formats.last_day(self.plan.ends_at))
         return replace(
             found,
             warnings=found.warnings if self._facts.is_complete else (*found.warnings, late),
@@ -71,7 +71,7 @@ class Uplift(UpliftStudy):
                 treated=formats.number(self.trial().n_treatment),
                 controls=formats.number(self.trial().n_control),
                 start=formats.day(self.window.starts_at),
-                end=formats.day(self.window.ends_at - timedelta(days=1)),
+                end=formats.last_day(self.window.ends_at),
             ),
         )
 

@@ -331,7 +331,7 @@ class UpliftStudy(Handle):
                 say(
                     wording.WINDOW,
                     starts=formats.day(self.window.starts_at),
-                    ends=formats.day(self.window.ends_at),
+                    ends=formats.last_day(self.window.ends_at),
                 ),
             ),
             light(

@@ -128,7 +128,7 @@ class LeagueTable(Result):
             "{experiments}, {start} to {end}",
             experiments=wording.experiments_text(len(used)),
             start=formats.day(min(item.starts_at for item in used)),
-            end=formats.day(max(item.ends_at for item in used)),
+            end=formats.last_day(max(item.ends_at for item in used)),
         )
 
     def sentence(self) -> str:
@@ -264,7 +264,7 @@ class LeagueTable(Result):
                 "mechanic": frame["mechanic"],
                 "channel": frame["channel"],
                 "sent": frame["send_mode"],
-                "ended": [formats.day(moment) for moment in frame["ended_on"]],
+                "ended": [formats.last_day(moment) for moment in frame["ended_on"]],
                 "customers": frame["customers"],
                 "controls": frame["controls"],
                 "effect by itself": effects,

@@ -101,7 +101,8 @@ def never_evaluated(sent: pd.DataFrame, experiments: Mapping[str, str]) -> Never
             is_drawn = not pd.isna(item["is_randomised"]) and bool(item["is_randomised"])
             why = say(wording.ELSEWHERE if is_drawn else wording.NO_CONTROL)
         days = (
-            "" if pd.isna(item[at]) else f"{item[at]:%Y-%m-%d}" for at in ("first_at", "last_at")
+            "" if pd.isna(item[at]) else formats.local_date(item[at]).isoformat()
+            for at in ("first_at", "last_at")
         )
         first, last = days
         rows.append(

@@ -167,8 +167,8 @@ def stated(workbench: Workbench) -> dict[str, Any]:
         "snapshot": snapshot.label,
         "snapshot_sha256": snapshot.digest,
         "ledger_sha256": workbench.gateway.ledger_head(),
-        "data_from": base.first_order_at.date() if base.first_order_at else None,
-        "data_to": base.last_order_at.date() if base.last_order_at else None,
+        "data_from": workbench.local_day(base.first_order_at) if base.first_order_at else None,
+        "data_to": workbench.local_day(base.last_order_at) if base.last_order_at else None,
         "about_the_data": workbench.settings.declared.note or None,
         "inputs": _inputs(workbench),
     }

@@ -496,3 +496,23 @@ def test_the_league_takes_the_spread_of_both_arms_together() -> None:
         effect.n_control * effect.control_value**2
     )
     assert log_lift.standard_error == pytest.approx(spread * np.sqrt(parts))
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Moscow", "America/New_York", "Asia/Kamchatka"])
+def test_days_on_a_page_are_those_of_the_plan_file(
+    make_workbench: Callable[..., Workbench], small_shop: Callable[..., Shop], timezone: str
+) -> None:
+    workbench = make_workbench(small_shop(400, days=170), timezone=timezone, share=0.3)
+    sw.write_experiment(workbench.settings.folder)
+    day = workbench.day_start
+    status = workbench.control_group().draw(as_of=day(date(2024, 4, 1)))
+    assert "since 2024-04-01" in status.sentence()
+    experiment = workbench.experiment(sw.NAME)
+    assert "2024-05-01 to 2024-05-28" in experiment.plan(as_of=sw.ASSIGNED_AT).sentence()
+    experiment.assign(as_of=sw.ASSIGNED_AT)
+    result = experiment.analyze()
+    assert result.subtitle().endswith("2024-05-01 to 2024-05-28.")
+    window = {"starts_at": result.plan.starts_at, "ends_at": result.plan.ends_at}
+    assert (
+        workbench.control_group().audit(**window).sentence().startswith("2024-05-01 to 2024-05-28")
+    )
