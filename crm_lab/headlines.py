@@ -96,6 +96,7 @@ VERDICTS: dict[str, VerdictLook] = {
     "cannot tell": _look(message("Cannot tell"), "?", "unsure"),
     "best known": _look(message("The best is known"), "✓", "good"),
     "order not certain": _look(message("The order is not certain"), "?", "unsure"),
+    "nothing to compare": _look(message("Nothing to compare yet"), "?", "unsure"),
     "publish": _look(message("Can be published"), "✓", "good"),
     "with care": _look(message("Use with care"), "!", "unsure"),
     "do not publish": _look(message("Do not publish"), "✕", "bad"),

@@ -64,11 +64,14 @@ class Margin:
         The same in words.
     expression : str
         Margin of one order in SQL; empty where it is not known.
+    share : float
+        The margin share that is assumed; NaN where none is.
     """
 
     source: MarginSource
     note: str
     expression: str
+    share: float = math.nan
 
 
 def planned_weeks(epoch: Epoch) -> int:
@@ -251,6 +254,7 @@ def curve(
         margin=margins,
         margin_source=margin.source,
         margin_note=margin.note,
+        margin_share=margin.share,
         planned_weeks=planned,
         decisive=decisive,
         decisive_margin=decisive_margin,
@@ -300,6 +304,7 @@ def read_margin(
             source="margin share",
             note=say(wording.MARGIN_FROM_SHARE, share=formats.percent(margin_share)),
             expression=curves.margin_from_share(margin_share),
+            share=margin_share,
         )
     note = say(wording.MARGIN_UNKNOWN)
     if with_cost:

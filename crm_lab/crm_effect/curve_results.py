@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -129,6 +130,7 @@ class CurveResult(Result):
     margin: tuple[CurvePoint, ...]
     margin_source: MarginSource
     margin_note: str
+    margin_share: float
     planned_weeks: int
     decisive: Comparison
     decisive_margin: Comparison | None
@@ -164,6 +166,19 @@ class CurveResult(Result):
     def is_broken(self) -> bool:
         """Whether a check failed, so that no number may be believed."""
         return any(light.tone == "bad" for light in self.lights)
+
+    @property
+    def margin_by_discounts(self) -> Money | None:
+        """The part of the incremental margin that comes from other discounts than the controls'.
+
+        A margin share is one of the price before discount, so a discount less is margin more; None
+        where margin comes from cost of goods or is not known.
+        """
+        if not (math.isfinite(self.margin_share) and self.discount.is_known):
+            return None
+        factor = -(1 - self.margin_share) * self.treated
+        ends = sorted((factor * self.discount.low, factor * self.discount.high))
+        return Money(estimate=factor * self.discount.estimate, low=ends[0], high=ends[1])
 
     @property
     def total(self) -> Money:

@@ -79,7 +79,9 @@ POWER = message("a change of {detectable} or more would show with {power} probab
 BALANCE_UNKNOWN = message("nothing is known of the time before the draw")
 
 MARGIN_FROM_COST = message("cost of goods, known of every order")
-MARGIN_FROM_SHARE = message("{share} of the price before discount, discounts taken off whole")
+MARGIN_FROM_SHARE = message(
+    "assumed {share} of the price before discount, discounts taken off whole"
+)
 MARGIN_UNKNOWN = message("neither cost of goods nor a margin share is known")
 MARGIN_GAPS = message(
     "cost of goods is known of {known} of the orders only, and no margin share was given"
@@ -170,6 +172,7 @@ ROW_EACH = message("more revenue per customer")
 ROW_ATTRIBUTED = message("Attributed money (last touch)")
 ROW_REVENUE = message("incremental revenue")
 ROW_MARGIN = message("incremental margin")
+ROW_DISCOUNTS = message("of it by other discounts")
 ROW_COST = message("less {kind}")
 ROW_NO_COST = message("less costs")
 ROW_HOLDOUT = message("less holding out")
@@ -183,11 +186,20 @@ EVIDENCE = message("{label}; {controls} customers in the control group")
 FORMULA_EACH = message("revenue per customer outside the control group less that in it")
 FORMULA_REVENUE = message("difference per customer × {treated} customers outside the control group")
 FORMULA_MARGIN = message("difference of margin per customer × {treated} customers; margin: {note}")
+FORMULA_DISCOUNTS = message(
+    "difference of discounts per customer × (margin share - 1) × {treated} customers"
+)
+BY_DISCOUNTS = message("Of the margin {part} come from other discounts than the controls got.")
+BY_CHANCE = message(
+    "Of the margin {part} come from other discounts than the controls got, which may be chance."
+)
 FORMULA_HOLDOUT = message(
     "difference of margin per customer × {controls} customers of the control group"
 )
 FORMULA_NET = message("incremental margin - costs - holding out")
-FORMULA_ROI = message("return on what was spent: what is left / costs; 0 %: costs just covered")
+FORMULA_ROI = message(
+    "return on what was spent (messages and other costs of CRM): what is left / costs"
+)
 FORMULA_SHARE = message("incremental revenue / revenue of the whole company in the same weeks")
 FORMULA_NO_COST = message("neither cost entries nor costs in registered plans")
 FORMULA_COST = message("{source}, whole company, {start} to {end}")

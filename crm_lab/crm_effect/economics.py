@@ -101,6 +101,7 @@ def economics(
         label=curve.label,
         broken=tuple(item.name.lower() for item in curve.lights if item.tone == "bad"),
         lights=curve.lights,
+        by_discounts=curve.margin_by_discounts if curve.total_margin is not None else None,
         reason=curve.decisive.absolute.reason,
         weeks=curve.weeks,
         planned_weeks=curve.planned_weeks,

@@ -18,10 +18,12 @@ from crm_lab.headlines import HeadlineNumber, Light, money_number
 from crm_lab.language import message, say, using_language, word
 
 DAYS_PER_YEAR = 365.25
+MUCH_BY_DISCOUNTS = 0.2
+"""Part of the margin from which on its coming from discounts is said."""
 MANY_TIMES = 10.0
 """Return from which on it is written as so many times the costs instead of thousands of percent."""
 _LineKind = Literal[
-    "each", "revenue", "margin", "cost", "no cost", "holdout", "net", "roi", "share"
+    "each", "revenue", "margin", "discounts", "cost", "no cost", "holdout", "net", "roi", "share"
 ]
 _ON_THE_CARD: set[_LineKind] = {"revenue", "margin", "net", "roi"}
 
@@ -90,6 +92,9 @@ class Economics(Result):
         Incremental margin of the treated; None where margin is not known.
     margin_note : str
         Where margin comes from, or why it is not known.
+    by_discounts : Money or None
+        The part of ``margin`` that comes from other discounts than the control group's; None where
+        margin is not by a share of the price.
     costs : tuple of CostLine
         What was spent.
     messages, uncosted_messages : int
@@ -138,6 +143,7 @@ class Economics(Result):
     revenue: Money
     margin: Money | None
     margin_note: str
+    by_discounts: Money | None
     costs: tuple[CostLine, ...]
     messages: int
     uncosted_messages: int
@@ -219,7 +225,7 @@ class Economics(Result):
             return f"{verdict} {say(wording.MONEY_BROKEN, checks=checks)}"
         if not math.isfinite(self.revenue.estimate):
             return f"{verdict} {self._no_estimate()}"
-        parts = [verdict, self._gain()]
+        parts = [verdict, self._gain(), *self._discounts()]
         if self.net is not None:
             parts.append(
                 say(
@@ -370,6 +376,15 @@ class Economics(Result):
             return said
         return say(wording.MONEY_INTERIM, **words) + said[:1].lower() + said[1:]
 
+    def _discounts(self) -> list[str]:
+        part = self.by_discounts
+        if part is None or self.margin is None:
+            return []
+        if abs(part.estimate) < MUCH_BY_DISCOUNTS * abs(self.margin.estimate):
+            return []
+        text = wording.BY_DISCOUNTS if part.low > 0 or part.high < 0 else wording.BY_CHANCE
+        return [say(text, part=self._money(part))]
+
     def _no_estimate(self) -> str:
         return say(wording.NO_ESTIMATE, reason=self.reason)
 
@@ -392,6 +407,10 @@ class Economics(Result):
         if not self.has_costs:
             no_cost = say(wording.FORMULA_NO_COST)
             costs.append(_Line("no cost", say(wording.ROW_NO_COST), nothing, no_cost))
+        discounts = []
+        if self.by_discounts is not None:
+            how = say(wording.FORMULA_DISCOUNTS, treated=treated)
+            discounts = [_Line("discounts", say(wording.ROW_DISCOUNTS), self.by_discounts, how)]
         made = say(wording.FORMULA_MARGIN, treated=treated, note=self.margin_note)
         holdout = self.holdout if self.margin is not None else nothing
         held_out = say(wording.FORMULA_HOLDOUT, controls=controls)
@@ -401,6 +420,7 @@ class Economics(Result):
             _Line("each", say(wording.ROW_EACH), each, say(wording.FORMULA_EACH)),
             _Line("revenue", say(wording.ROW_REVENUE), self.revenue, sold),
             _Line("margin", say(wording.ROW_MARGIN), self.margin or nothing, made),
+            *discounts,
             *costs,
             _Line("holdout", say(wording.ROW_HOLDOUT), holdout, held_out),
             _Line("net", net, self.net or nothing, say(wording.FORMULA_NET)),

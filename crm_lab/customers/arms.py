@@ -76,6 +76,12 @@ class ArmRow:
         """Whether the arm differs from the control group by more than chance."""
         return self.p_adjusted <= self.comparison.absolute.alpha
 
+    @property
+    def differs_alone(self) -> bool:
+        """Whether its own interval lies on one side of 0, whatever else was looked at."""
+        effect = self.comparison.absolute
+        return effect.is_known and (effect.low > 0 or effect.high < 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ArmShares(Result):
@@ -131,11 +137,13 @@ class ArmShares(Result):
             known = [row for row in others if row.comparison.absolute.is_known]
             if len(known) <= SAID_ROWS:
                 parts += [_row_words(row, wording.ROW) for row in known]
+            else:
+                parts += _alone(known)
         elif others and len({row.outcome for row in self.rows}) == 1:
             named = formats.listing(word(row.arm) for row in others)
             parts.append(say(wording.CANNOT_CONCLUDE, arms=named, adjusted=adjusted))
         elif others:
-            parts.append(say(wording.NOTHING_ELSE, adjusted=adjusted))
+            parts += [say(wording.NOTHING_ELSE, adjusted=adjusted), *_alone(others)]
         return " ".join([*parts, basis_words("randomised"), *self.notes])
 
     def number(self) -> str:
@@ -332,6 +340,12 @@ def _missing(
     if not set(arms) & set(variants):
         return say(wording.NO_MEMBERS, name=experiment)
     return "" if CONTROL in variants else say(wording.NO_CONTROL, name=experiment)
+
+
+def _alone(rows: Sequence[ArmRow]) -> list[str]:
+    """Name what differs if it is looked at alone: a harm must not hide behind many outcomes."""
+    found = [_row_words(row, wording.ROW) for row in rows if row.differs_alone]
+    return [say(wording.ALONE, differences=" ".join(found))] if found else []
 
 
 def _open_note(

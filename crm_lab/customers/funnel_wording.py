@@ -103,6 +103,7 @@ DIFFERS = message(
 ROW = message("{arm}: {outcome} {treated} against {control}, {points}.")
 CANNOT_CONCLUDE = message("Cannot conclude for {arms}: the difference may be chance{adjusted}.")
 NOTHING_ELSE = message("Nothing else differs by more than chance{adjusted}.")
+ALONE = message("Looked at alone, without allowing for the other outcomes: {differences}")
 NOTHING_DIFFERS = message(
     "Cannot conclude: nothing differs from the control group by more than chance{adjusted}."
 )

@@ -240,7 +240,7 @@ def _readiness(
             is_ready=reachable >= MIN_CUSTOMERS_CONTROL,
             reason=say(
                 "{reachable} customers may be contacted; below {least} a 5 % group sees only"
-                " changes that no campaign brings",
+                " changes that no campaign brings; the page of the control group says what it sees",
                 reachable=formats.number(reachable),
                 least=formats.number(MIN_CUSTOMERS_CONTROL),
             ),

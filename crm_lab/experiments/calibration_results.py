@@ -15,8 +15,8 @@ from crm_lab.language import grouped, message, say, word
 from crm_lab.stats import proportion_interval
 
 DrawnBy = Literal["salt", "random"]
-FOUND = message("{lift} by {way}")
-NOT_FOUND = message("none up to {lift} by {way}")
+FOUND = message("by {way} from {lift} on")
+NOT_FOUND = message("by {way} not even {lift}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +129,9 @@ class Calibration(Result):
         ]
         parts = [
             say(
-                "{base}: over {draws} control groups of {share} drawn where nothing was done, the"
-                " tests that decide claimed an effect in {rates} of the draws; promised {alpha}.",
+                "{base}: in {draws} draws of a control group of {share} who were treated no"
+                " differently than the others, the tests that decide claimed an effect in {rates}"
+                " of the draws; promised {alpha}.",
                 base=self.base,
                 draws=grouped(self.draws),
                 share=formats.percent(self.control_share),
@@ -198,9 +199,7 @@ class Calibration(Result):
                         way=word(way),
                     )
                 )
-            found.append(
-                say("{metric} {lifts}", metric=word(metric), lifts=say(" or ").join(words))
-            )
+            found.append(say("{metric} {lifts}", metric=word(metric), lifts=", ".join(words)))
         if not found:
             return ""
         return say(

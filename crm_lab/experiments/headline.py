@@ -52,11 +52,14 @@ def experiment_numbers(result: ExperimentResult) -> tuple[HeadlineNumber, ...]:
         first = money_number(label, arm.net_total, currency=currency)
         beside = [_each(first, arm), revenue]
     attributed = HeadlineNumber(
-        label=say("Orders after the message"),
+        label=say("All orders of those written to"),
         estimate=arm.attributed_revenue,
         kind="money",
         unit=currency,
-        note=say("This is what attribution would claim; most of it would have come anyway."),
+        note=say(
+            "Most of it would have come anyway; only the comparison with the control group says"
+            " how much."
+        ),
     )
     return (first, *beside, attributed)
 

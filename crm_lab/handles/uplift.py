@@ -58,10 +58,14 @@ class Uplift(UpliftStudy):
             is_cross_fitted=True,
             permutations=self.permutations,
         )
-        late = say(wording.NOT_OVER, day=formats.last_day(self.plan.ends_at))
+        warnings = list(found.warnings)
+        if not self._facts.is_complete:
+            warnings.append(say(wording.NOT_OVER, day=formats.last_day(self.plan.ends_at)))
+        if self.drift().is_large:
+            warnings.append(say(wording.DRIFT_CAUTION))
         return replace(
             found,
-            warnings=found.warnings if self._facts.is_complete else (*found.warnings, late),
+            warnings=tuple(warnings),
             is_margin_known=self.is_margin_known,
             lights=self.lights(),
             about=say(

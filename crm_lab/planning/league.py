@@ -26,7 +26,7 @@ from crm_lab.stats.normal import two_sided_quantile
 
 Dimension = Literal["mechanic", "channel", "send_mode", "owner"]
 RowVerdict = Literal["works", "costs sales", "cannot tell"]
-LeagueVerdict = Literal["best known", "order not certain", "cannot conclude"]
+LeagueVerdict = Literal["best known", "order not certain", "nothing to compare", "cannot conclude"]
 
 FEW_EXPERIMENTS = 6
 """Below it the page says that the league says little yet."""
@@ -75,7 +75,7 @@ class LeagueTable(Result):
 
     Attributes
     ----------
-    verdict : {"best known", "order not certain", "cannot conclude"}
+    verdict : {"best known", "order not certain", "nothing to compare", "cannot conclude"}
         Whether one of them is the best.
     dimension : {"mechanic", "channel", "send_mode", "owner"}
         What is compared.
@@ -278,6 +278,10 @@ class LeagueTable(Result):
         found = []
         if self.rows and self.used < FEW_EXPERIMENTS:
             found.append(say(wording.FEW, least=FEW_EXPERIMENTS))
+        several = sum(item.arms > 1 for item in self.readouts if self._enters(item))
+        if several:
+            count = wording.experiments_text(several)
+            found.append(say(wording.SEVERAL_ARMS, count=count))
         if self.shared:
             found.append(say(wording.SHARED, shared=self.shared, used=self.used))
             found.append(say(wording.STANDING))
@@ -490,6 +494,8 @@ def _rows(
 def _verdict(nested: NestedEffects, rows: tuple[LeagueRow, ...]) -> LeagueVerdict:
     if not rows:
         return "cannot conclude"
+    if len(rows) == 1:
+        return "nothing to compare"
     first = rows[0]
-    is_best = len(rows) > 1 and first.probability_best >= 1 - nested.alpha
+    is_best = first.probability_best >= 1 - nested.alpha
     return "best known" if is_best and first.verdict == "works" else "order not certain"

@@ -80,9 +80,7 @@ NOTHING = {
 }
 BASIS = message("{experiments} with a control group, {rows}.")
 ALMOST_CERTAIN, HARDLY = message("more than 99 %"), message("less than 1 %")
-ONE_ROW = message(
-    "Only {name} was measured, so there is nothing to compare it with: {effect}{unit}."
-)
+ONE_ROW = message("Nothing to compare yet. Only {name} was measured: {effect}{unit}.")
 BEST = message(
     "The best is {name}: {effect}{unit}; it is the best with a probability of {probability}."
 )
@@ -104,6 +102,10 @@ SHARED = message(
 UNADJUSTED = message(
     "{count} could not be adjusted by revenue before the start: earlier campaigns had reached its"
     " customers and not its controls. The plain difference is used."
+)
+SEVERAL_ARMS = message(
+    "{count} compared several arms. Here all arms of an experiment are taken together; its own page"
+    " tells them apart."
 )
 STANDING = message(
     "Against a standing control group an effect holds what earlier campaigns still bring as well."

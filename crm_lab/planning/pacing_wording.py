@@ -39,7 +39,7 @@ BASE_UNKNOWN = message(
     " can be reached, should bring {amount}."
 )
 NO_LEVERS = message(
-    "What the customers it knows could give is not known: no mechanic was measured with a control"
+    "What known customers could still bring is not known: no mechanic was measured with a control"
     " group."
 )
 LEVERS_IN_MONEY = message(
@@ -55,7 +55,7 @@ ACTIVITY_STATES = {
     "to come": message("to come; nothing of its kind was measured"),
     "not measured": message("over; not measured with a control group"),
     "measured": message("over; measured"),
-    "being measured": message("over; its window is not"),
+    "being measured": message("sent; its window is not over"),
 }
 LEVER_WORDS = {
     "enough": message("enough"),

@@ -77,6 +77,8 @@ class Readout:
         What was decided on it; empty: nothing.
     reason : str
         Why it may not be believed or is not over; empty: it counts.
+    arms : int
+        How many arms its effect takes together.
     """
 
     experiment: str
@@ -94,6 +96,7 @@ class Readout:
     owner: str = ""
     decision: str = ""
     reason: str = ""
+    arms: int = 1
 
     @property
     def days(self) -> int:
@@ -169,6 +172,7 @@ def readout_of(
         owner=plan.owner,
         decision=decision,
         reason=reason,
+        arms=len(result.arms),
     )
 
 

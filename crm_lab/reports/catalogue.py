@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from crm_lab import formats
 from crm_lab.errors import BusyError
-from crm_lab.language import label, say
+from crm_lab.language import label, say, using_language
 from crm_lab.reports import wording
 from crm_lab.reports.manifest import MANIFEST_NAME, PAGE_NAME, Manifest, read_manifest
 from crm_lab.reports.staging import RUNS_FOLDER, write_atomically
@@ -29,6 +29,8 @@ DATA_VERSION = 1
 _LOCK_NAME = ".index.lock"
 _LOCK_SECONDS = 60
 _SUBJECTS = ("experiment", "campaign")
+READ_OUT = "campaign_experiment"
+"""Kind of the report that a decision on a campaign is read in."""
 _FIELDS = frozenset({"day", "about", "decision", "by", "note", "report"})
 
 
@@ -108,7 +110,10 @@ class ListedRun:
     @property
     def look(self) -> wording.VerdictLook | None:
         """How its verdict shows, where it has one."""
-        return wording.verdict_look(self.verdict) if self.verdict else None
+        if not self.verdict:
+            return None
+        with using_language("ru" if self.language == "ru" else "en"):
+            return wording.verdict_look(self.verdict)
 
     @property
     def status_look(self) -> wording.VerdictLook:
@@ -206,14 +211,17 @@ def decisions_taken(runs: Iterable[ListedRun]) -> list[tuple[Decision, ListedRun
     Parameters
     ----------
     runs : iterable of ListedRun
-        Newest first. The report is the one that the ledger names, else the newest that shows it.
+        Newest first. The report is the one that the ledger names, else the newest read-out that
+        shows it, else the newest other report.
     """
     every = list(runs)
     by_id = {run.run_id: run for run in every}
     found: dict[Decision, ListedRun] = {}
     for run in every:
         for decision in run.decisions:
-            found.setdefault(decision, by_id.get(decision.report, run))
+            shown = found.setdefault(decision, by_id.get(decision.report, run))
+            if run.kind == READ_OUT and shown.kind != READ_OUT and decision.report not in by_id:
+                found[decision] = run
     return sorted(found.items(), key=lambda item: item[0].day, reverse=True)
 
 

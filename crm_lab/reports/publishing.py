@@ -24,7 +24,7 @@ PAGE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
 )
-_PRINTED_APART = {"data_from", "data_to", "snapshot", "seed", "workbench"}
+_PRINTED_APART = {"data_from", "data_to", "snapshot", "seed", "workbench", "about_the_data"}
 _CONTENTS_FROM = 3
 _DIGEST_SHOWN = 12
 _TOLD: tuple[ChangeKind, ...] = ("verdict", "number", "data", "parameter", "plan", "language")
@@ -80,6 +80,7 @@ def _page(body: Body, manifest: Manifest) -> str:
             look=look,
             sentence=sentence,
             small_print=small_print(manifest),
+            about_the_data=manifest.context.get("about_the_data") or "",
             about=body.lead.about,
             numbers=Markup(body.lead.numbers),
             chart=Markup(body.lead.chart),

@@ -124,6 +124,10 @@ class Allocation(Result):
         """Customers who get something."""
         return int(self.sent.any(axis=1).sum())
 
+    def _about(self, profit: float) -> str:
+        places = min(formats.decimals_for(0.0, profit), 0)  # an expectation without interval
+        return formats.money(profit, self.currency, decimals=places).strip()
+
     def sentence(self) -> str:
         """Say how many get something, what it is expected to earn, and the gap."""
         if not self.sent.any():
@@ -132,11 +136,11 @@ class Allocation(Result):
             "contacts": formats.number(int(self.sent.sum())),
             "customers": formats.number(self.contacted),
             "spent": formats.money(self.spent, self.currency).strip(),
-            "profit": formats.money(self.profit, self.currency).strip(),
+            "profit": self._about(self.profit),
             "gap": say(wording.ALLOCATION_GAP, gap=formats.percent(self.gap, decimals=2))
             if self.gap >= SMALLEST_GAP
             else say(wording.ALLOCATION_BEST),
-            "first_come": formats.money(self.first_come, self.currency).strip(),
+            "first_come": self._about(self.first_come),
         }
         if self.budget is None:
             text = say(wording.ALLOCATION, **values)

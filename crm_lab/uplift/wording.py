@@ -188,13 +188,13 @@ NOT_TESTED = message("the arm was not tested in this segment")
 
 ALLOCATION_TITLE = message("Who gets what")
 ALLOCATION = message(
-    "{contacts} contacts to {customers} customers for {spent} are expected to earn {profit},"
+    "{contacts} contacts to {customers} customers for {spent} are expected to earn about {profit},"
     " contact cost taken off; {gap}. Dealt out first come, first served it would be {first_come}."
 )
 ALLOCATION_IN_BUDGET = message(
     "{contacts} contacts to {customers} customers for {spent} (budget {budget}) are expected to"
-    " earn {profit}, contact cost taken off; {gap}. Dealt out first come, first served it would be"
-    " {first_come}."
+    " earn about {profit}, contact cost taken off; {gap}. Dealt out first come, first served it"
+    " would be {first_come}."
 )
 ALLOCATION_GAP = message("at most {gap} more is possible under these limits")
 ALLOCATION_BEST = message("no allocation under these limits is expected to earn more")
@@ -208,6 +208,9 @@ METHOD_EXACT = "whole-number programme over groups of alike customers"
 METHOD_PRICES = "prices of budget and capacities, dealt out by profit after prices"
 
 DRIFT_TITLE = message("Whether the model still fits the customers")
+DRIFT_CAUTION = message(
+    "The customers have changed much since the trial, so what held then may not hold now."
+)
 DRIFT_NOTHING = message("nothing changed more than a little")
 DRIFT_NOBODY = message("There is nobody to compare.")
 DRIFT_NONE = message(

@@ -129,7 +129,7 @@ def test_nothing_and_one_row_say_so() -> None:
     assert nothing.number() == ""
     one = league([readout(0, "a", 0.2)])
     assert one.sentence().startswith("Only a was measured")
-    assert one.verdict == "order not certain"
+    assert one.verdict == "nothing to compare"
 
 
 def test_what_cannot_be_believed_is_left_out_with_its_reason() -> None:
