@@ -18,6 +18,8 @@ from crm_lab.language import current_language, message, say
 CANNOT_TELL = message("n/a")
 MOST_MORE_DECIMALS = 3
 """How many more decimals the end of an interval may get that would be rounded to 0."""
+MOST_DECIMALS = 4
+"""Up to so many decimals it gets them in any case."""
 _TO_RUSSIAN = str.maketrans({",": "\u00a0", ".": ","})
 _zone = ZoneInfo("UTC")
 _RUSSIAN_SIGNS = {"RUB": "₽", "USD": "$", "EUR": "€", "GBP": "£", "KZT": "₸", "BYN": "Br"}
@@ -103,6 +105,7 @@ def interval(low: float, high: float, *, decimals: int, unit: str = "") -> str:
     """Write the two ends of an interval; an end that does not exist is said to be open.
 
     An end near 0 keeps the figure that shows on which side it lies: that decides what can be said.
+    Only an end that is as good as 0 is written as 0.
 
     Examples
     --------
@@ -119,7 +122,7 @@ def _beside_zero(end: float, decimals: int) -> int:
     if not math.isfinite(end) or end == 0 or round(end, decimals) != 0:
         return decimals
     shown = -math.floor(math.log10(abs(end)))
-    return shown if shown <= decimals + MOST_MORE_DECIMALS else decimals
+    return shown if shown <= max(decimals + MOST_MORE_DECIMALS, MOST_DECIMALS) else decimals
 
 
 def p_value(value: float) -> str:
@@ -127,6 +130,12 @@ def p_value(value: float) -> str:
     if value is None or not math.isfinite(value):
         return say(CANNOT_TELL)
     return separated("< 0.001" if value < 0.001 else f"{value:.2g}")
+
+
+def p_text(value: float) -> str:
+    """Write a p-value as an equation, such as ``p = 0.02`` or ``p < 0.001``."""
+    text = p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def significant(value: float, *, figures: int = 3) -> str:

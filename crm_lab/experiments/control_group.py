@@ -106,7 +106,7 @@ class ControlGroupStatus(Result):
                 "bad" if self.ratio.is_mismatch else "good",
                 say(
                     wording.RATIO_RED if self.ratio.is_mismatch else wording.RATIO_GREEN,
-                    p=formats.p_value(self.ratio.p_value),
+                    p=formats.p_text(self.ratio.p_value),
                 ),
             ),
             light(

@@ -37,7 +37,7 @@ def ratio_light(ratio: SampleRatio) -> Light:
     return light(
         "sample_ratio",
         "bad" if ratio.is_mismatch else "good",
-        say(words, p=formats.p_value(ratio.p_value)),
+        say(words, p=formats.p_text(ratio.p_value)),
     )
 
 

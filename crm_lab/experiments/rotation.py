@@ -143,10 +143,10 @@ class Independence(Result):
         )
         if math.isnan(self.p_value):
             return say("{found}; too few to test.", found=found)
-        p = formats.p_value(self.p_value)
+        p = formats.p_text(self.p_value)
         if self.p_value >= 0.001:
-            return say("{found} (p = {p}): no sign of dependence.", found=found, p=p)
-        return say("{found} (p = {p}): the draws depend on each other.", found=found, p=p)
+            return say("{found} ({p}): no sign of dependence.", found=found, p=p)
+        return say("{found} ({p}): the draws depend on each other.", found=found, p=p)
 
     def to_frame(self) -> pd.DataFrame:
         """Give the counts, one row per variant of the old epoch."""

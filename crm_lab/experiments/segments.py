@@ -76,7 +76,7 @@ class SegmentReading(Result):
         words = {
             "arm": self.arm,
             "segment": self.label,
-            "p": formats.p_value(self.pooled.heterogeneity_p),
+            "p": formats.p_text(self.pooled.heterogeneity_p),
             "groups": str(len(known)),
         }
         if not self.is_readable:

@@ -67,8 +67,8 @@ LIGHT_NAMES = {
 }
 
 CONTROL_WITHOUT_SPLIT = message("control, {left_out} customers of two arms left out")
-RATIO_GREEN = message("arms are as large as drawn (p = {p})")
-RATIO_RED = message("arms are not as large as drawn (p = {p}): customers were lost on the way")
+RATIO_GREEN = message("arms are as large as drawn ({p})")
+RATIO_RED = message("arms are not as large as drawn ({p}): customers were lost on the way")
 BALANCE = message("largest standardised difference of pre-period revenue {worst} (limit {limit})")
 GROUP_BALANCE = message("largest standardised difference before the draw {worst} (limit {limit})")
 LIGHT_LEDGER = message("Ledger and files")
@@ -128,10 +128,10 @@ SEGMENT_LABELS = {
 SEGMENT_SMALL = message("fewer than {limit} customers on one side")
 SEGMENTS_FEW = message("{arm} by {segment}: too few customers in the groups to compare them.")
 SEGMENTS_DIFFER = message(
-    "{arm} by {segment}: the effect is not the same in all {groups} groups (p = {p})."
+    "{arm} by {segment}: the effect is not the same in all {groups} groups ({p})."
 )
 SEGMENTS_ALIKE = message(
-    "{arm} by {segment}: nothing shows that the effect differs between {groups} groups (p = {p})."
+    "{arm} by {segment}: nothing shows that the effect differs between {groups} groups ({p})."
 )
 SEGMENTS_CERTAIN = message("It holds after adjustment for their number in: {groups}.")
 SEGMENTS_NONE = message("In no single group does it hold after adjustment for their number.")

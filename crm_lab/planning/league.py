@@ -302,7 +302,7 @@ class LeagueTable(Result):
                     wording.WITHIN,
                     what=word(wording.DIMENSIONS[self.dimension]),
                     tau=shown,
-                    p=formats.p_value(self.nested.within_p),
+                    p=formats.p_text(self.nested.within_p),
                 )
             )
         days = sorted({item.days for item in self.readouts if not item.why_not(self.measure)})

@@ -116,7 +116,7 @@ NOT_REPEATED = message(
 )
 WITHIN = message(
     "Repetitions of one {what} differ by about {tau} (standard deviation of the true effects,"
-    " p = {p} that they do not differ)."
+    " {p} that they do not differ)."
 )
 FEW = message("Fewer than {least} experiments: the league says little yet.")
 WINDOWS = message("The windows last {low} to {high} days, so amounts are not of equal time.")

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 from crm_lab.errors import Fault, ReportError
 from crm_lab.language import message, say
 from crm_lab.publishing.notebooks import find_notebook
-from crm_lab.publishing.requests import TIMEOUT_SECONDS, ReportRequest, report_request, stated
+from crm_lab.publishing.requests import (
+    TIMEOUT_SECONDS,
+    ReportRequest,
+    pinned,
+    report_request,
+    stated,
+)
 from crm_lab.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -153,6 +159,7 @@ def fan_out(
             say("{count} runs were asked for", count=count),
             expected=say("at least 1 and at most {most}", most=_MOST_REQUESTS),
         )
+    workbench = pinned(workbench)
     context = stated(workbench)
     requests: list[ReportRequest] = []
     faults: dict[str, Fault] = {}

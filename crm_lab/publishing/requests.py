@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crm_lab.handles import now
 from crm_lab.language import current_language, say, using_language
 from crm_lab.publishing.notebooks import find_notebook, kind_of
-from crm_lab.settings import SETTINGS_FILE
+from crm_lab.settings import SETTINGS_FILE, load_settings
 from crm_lab.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def report_request(
     timeout_seconds : float
         Wall-clock limit of the run.
     context : mapping, optional
-        From :func:`stated`, where several requests are made at once.
+        From :func:`stated` of ``workbench``, where several requests are made at once; it counts
+        where the parameters name no other gateway and no other snapshot.
 
     Raises
     ------
@@ -133,15 +134,24 @@ def report_request(
     if as_text:
         texts = {key: str(value) for key, value in parameters.items()}
         given = dict(parse_text_parameters(declared, texts))
+    names = {parameter.name for parameter in declared}
+    source = workbench
+    if "gateway" in names and given.get("gateway") not in (None, gateway):
+        source = _of_gateway(workbench, str(given["gateway"]))
+    source = pinned(source)
     known: dict[str, object] = {
-        "snapshot": workbench.snapshot().snapshot_id,
+        "snapshot": source.snapshot().snapshot_id,
         "language": current_language(),
     }
     if gateway:
         known["gateway"] = gateway
-    names = {parameter.name for parameter in declared}
     given = {key: value for key, value in known.items() if key in names} | given
     checked = check_parameters(declared, given)
+    if checked.get("snapshot") not in (None, known["snapshot"]):
+        source = Workbench(source.settings, snapshot=int(str(checked["snapshot"])))
+    is_other = (source.settings, source.snapshot()) != (workbench.settings, workbench.snapshot())
+    if context is None or is_other:
+        context = stated(source)
     heading = title
     if not heading:
         with using_language(language_of(checked)):
@@ -151,11 +161,20 @@ def report_request(
         notebook=notebook,
         parameters=checked,
         title=f"{heading}: {', '.join(title_parts)}" if title_parts else heading,
-        context=stated(workbench) if context is None else context,
+        context=context,
         reports_folder=workbench.settings.reports_folder,
         working_folder=workbench.settings.folder,
         timeout_seconds=timeout_seconds,
     )
+
+
+def pinned(workbench: Workbench) -> Workbench:
+    """Give the same workbench, which from now on reads the snapshot that is the latest now."""
+    return Workbench(workbench.settings, snapshot=workbench.snapshot().snapshot_id)
+
+
+def _of_gateway(workbench: Workbench, gateway: str) -> Workbench:
+    return Workbench(load_settings(workbench.settings.folder, gateway=gateway))
 
 
 def stated(workbench: Workbench) -> dict[str, Any]:

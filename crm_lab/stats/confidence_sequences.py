@@ -167,8 +167,7 @@ class ConfidenceSequence(Result):
             interval=formats.interval(look.low, look.high, decimals=places),
         )
         if math.isfinite(look.p_value):
-            p_value = formats.p_value(look.p_value)
-            text += f", p {p_value}" if p_value.startswith("<") else f", p = {p_value}"
+            text += f", {formats.p_text(look.p_value)}"
         return f"{text}. {self._conclusion()}"
 
     def to_frame(self) -> pd.DataFrame:

@@ -269,8 +269,7 @@ class Comparison(Result):
     def _test(self) -> str:
         if math.isnan(self.absolute.p_value):
             return say("no p-value")
-        shown = formats.p_value(self.absolute.p_value)
-        return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+        return formats.p_text(self.absolute.p_value)
 
     def _conclusion(self) -> str:
         effect = self.absolute

@@ -206,8 +206,7 @@ class PooledEffects(Result):
         return table[[*shown, "probability_best"]]
 
     def _differences(self) -> str:
-        shown = formats.p_value(self.heterogeneity_p)
-        p = f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+        p = formats.p_text(self.heterogeneity_p)
         if self.heterogeneity_p <= self.alpha:
             return say("They differ by more than chance ({p}).", p=p)
         return say("The data do not show that they differ ({p}).", p=p)

@@ -18,7 +18,9 @@ from crm_lab.publishing import (
     parse_span,
     report_request,
 )
-from crm_lab.workbench import Workbench
+from crm_lab.simulation.shops import Shop
+from crm_lab.workbench import Workbench, open_workbench
+from tests.experiments import shop_workbench as sw
 
 
 def test_a_request_fixes_data_language_and_title(finished: Workbench) -> None:
@@ -30,6 +32,36 @@ def test_a_request_fixes_data_language_and_title(finished: Workbench) -> None:
     assert request.title == "What the campaign brought"
     assert request.context["snapshot_sha256"] == finished.snapshot().digest
     assert set(request.context["inputs"]) == {"files", "day"}
+
+
+def test_what_a_request_states_is_of_the_snapshot_that_it_reads(finished: Workbench) -> None:
+    latest = finished.snapshot().snapshot_id
+    earlier = open_workbench(finished.settings.folder, snapshot=latest - 1)
+    asked = [
+        report_request(finished, "customer_base", {"snapshot": latest - 1}),
+        *fan_out(finished, "customer_base", {"snapshot": latest - 1}),
+        report_request(earlier, "customer_base", {}),
+    ]
+    for request in asked:
+        assert request.parameters["snapshot"] == latest - 1
+        assert request.context["snapshot_sha256"] == earlier.snapshot().digest
+        assert request.context["data_to"] == earlier.last_day()
+        assert request.context["data_to"] < finished.last_day()
+
+
+def test_what_a_request_states_is_of_the_gateway_that_it_reads(
+    make_workbench: Callable[..., Workbench], small_shop: Callable[..., Shop]
+) -> None:
+    workbench = make_workbench(small_shop(60))
+    folder = workbench.settings.folder
+    with (folder / "crm-lab.yml").open("a", encoding="utf-8") as settings:
+        settings.write("other_bases: {second: {company: The other, gateway: data/second}}\n")
+    other = open_workbench(folder, gateway="second")
+    sw.load(other, small_shop(40, seed=2), name="second")
+    request = report_request(open_workbench(folder), "customer_base", {"gateway": "second"})
+    assert request.parameters["snapshot"] == other.snapshot().snapshot_id
+    assert request.context["snapshot_sha256"] == other.snapshot().digest
+    assert request.context["company"] == "The other"
 
 
 def test_the_language_of_the_command_is_that_of_the_page(finished: Workbench) -> None:
