@@ -129,8 +129,9 @@ class Uplift(UpliftStudy):
         found = self.drift()
         today = light(
             say(wording.CHECK_TODAY),
-            "unsure" if found.changed else "good",
-            found.changes() or say(wording.DRIFT_NOTHING),
+            "unsure" if found.changed or not found.is_known else "good",
+            found.changes()
+            or say(wording.DRIFT_NOTHING if found.is_known else wording.DRIFT_NOBODY),
         )
         return (*super().lights(), today)
 

@@ -18,7 +18,8 @@ import pandas as pd
 from crm_lab.cards import Result
 from crm_lab.errors import ReportError
 from crm_lab.language import message, say, say_many
-from crm_lab.reports.manifest import utc_now
+from crm_lab.reports.differences import manifest_of
+from crm_lab.reports.manifest import Manifest, utc_now
 
 HANDOVER_NAME = "handover.json"
 HandoverKind = Literal["email", "pdf", "numbers", "star"]
@@ -86,6 +87,24 @@ class Handover(Result):
         frame = self.to_frame()
         frame["sha256"] = frame["sha256"].str.slice(0, 12)
         return frame
+
+
+def good_manifest_of(run_folder: Path) -> Manifest:
+    """Read the manifest of a run that is good enough to be handed to somebody.
+
+    Raises
+    ------
+    ReportError
+        It is missing or cannot be read, or the run failed.
+    """
+    manifest = manifest_of(run_folder)
+    if manifest.status != "ok":
+        raise ReportError(
+            say("the run failed, so its numbers are not those of a finished report"),
+            expected=say("a run that went through"),
+            where=str(run_folder),
+        )
+    return manifest
 
 
 def hand_over(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_lab import formats
-from crm_lab.handover.folders import Handover, hand_over
+from crm_lab.handover.folders import Handover, good_manifest_of, hand_over
 from crm_lab.handover.inert import inert_text, one_line
 from crm_lab.handover.letter_html import (
     FONT,
@@ -26,7 +26,6 @@ from crm_lab.handover.letter_html import (
 )
 from crm_lab.headlines import Tone, verdict_look
 from crm_lab.language import say, using_language
-from crm_lab.reports.differences import manifest_of
 from crm_lab.reports.manifest import EXECUTED_NAME, MANIFEST_NAME, Manifest
 from crm_lab.reports.notebooks import digest, read_notebook
 from crm_lab.reports.numbers import main_result
@@ -113,9 +112,9 @@ def write_email(run_folder: Path, folder: Path, *, replace: bool = False) -> Han
     Raises
     ------
     ReportError
-        There is no such run, or the folder is there already.
+        There is no such run, it failed, or the folder is there already.
     """
-    manifest = manifest_of(run_folder)
+    manifest = good_manifest_of(run_folder)
     letter = compose(manifest, read_notebook(run_folder / EXECUTED_NAME))
 
     def write(place: Path) -> None:

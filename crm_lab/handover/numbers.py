@@ -13,10 +13,9 @@ import pandas as pd
 import xlsxwriter
 
 from crm_lab.gateway.exports import write_parquet
-from crm_lab.handover.folders import Handover, hand_over
+from crm_lab.handover.folders import Handover, good_manifest_of, hand_over
 from crm_lab.handover.inert import inert_cell, inert_text
 from crm_lab.handover.tables import column_types, tables_of, typed
-from crm_lab.reports.differences import manifest_of
 from crm_lab.reports.manifest import MANIFEST_NAME
 from crm_lab.reports.notebooks import digest
 
@@ -56,9 +55,9 @@ def write_numbers(
     Raises
     ------
     ReportError
-        There is no such run, or the folder is there already.
+        There is no such run, it failed, or the folder is there already.
     """
-    manifest = manifest_of(run_folder)
+    manifest = good_manifest_of(run_folder)
     tables = {name: typed(frame) for name, frame in tables_of(manifest).items()}
 
     def write(place: Path) -> None:

@@ -105,7 +105,8 @@ def report_request(
     parameters : mapping
         Values by name.
     title : str, optional
-        Title of the page; by default the heading of the notebook.
+        Title of the page; by default the heading of the notebook and the experiment that it is
+        about, so that pages of different campaigns are different reports.
     title_parts : sequence of str
         What is added to the title, to tell reports of one fan-out apart.
     gateway : str, optional
@@ -156,6 +157,8 @@ def report_request(
     if not heading:
         with using_language(language_of(checked)):
             heading = say(notebook_title(read_notebook(notebook)) or notebook.stem)
+        if checked.get("experiment"):
+            title_parts = list(dict.fromkeys([str(checked["experiment"]), *title_parts]))
     return ReportRequest(
         kind=kind_of(notebook),
         notebook=notebook,

@@ -6,6 +6,7 @@ says of it is taken from the last ``index.json`` as long as its manifest is the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -180,7 +181,11 @@ def listed_runs(reports_folder: Path) -> tuple[ListedRun, ...]:
     """Read every published run, newest first; one with a broken manifest is listed as such."""
     known = _known(reports_folder / DATA_NAME)
     paths = (path for path in (reports_folder / RUNS_FOLDER).glob("*/*/") if path.is_dir())
-    runs = [_listed(path, reports_folder, known) for path in paths]
+    runs = []
+    for path in paths:
+        # retention may take a run away while the list is made
+        with contextlib.suppress(FileNotFoundError):
+            runs.append(_listed(path, reports_folder, known))
     return tuple(sorted(runs, key=lambda run: (run.started_at, run.run_id), reverse=True))
 
 

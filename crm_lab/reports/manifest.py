@@ -233,7 +233,7 @@ def build_manifest(
         code=code_stamp(),
         python=platform.python_version(),
         packages=package_versions(),
-        seed=stated.get("seed", parameters.get("seed")),
+        seed=_seed(stated.get("seed", parameters.get("seed"))),
         started_at=started_at,
         finished_at=finished_at,
         duration_seconds=round((finished_at - started_at).total_seconds(), 3),
@@ -248,6 +248,10 @@ def build_manifest(
             frames=failure.frames,
         ),
     )
+
+
+def _seed(value: object) -> int | str | None:
+    return value if value is None or isinstance(value, (int, str)) else str(value)
 
 
 def displayed_results(executed: Any) -> list[dict[str, Any]]:

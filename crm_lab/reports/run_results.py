@@ -100,7 +100,8 @@ class RunRecord(Result):
 
     def card_frame(self) -> pd.DataFrame:
         """Give the three facts that the sentence does not say."""
-        return self.to_frame()[["run_id", "kind", "status"]]
+        status = say(wording.STATUS_WORDS[self.status])
+        return self.to_frame()[["run_id", "kind"]].assign(status=status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -174,7 +175,7 @@ class RunBatch(Result):
         return pd.DataFrame(
             {
                 "report": [run.report_title for run in self.runs],
-                "status": [run.status for run in self.runs],
+                "status": [say(wording.STATUS_WORDS[run.status]) for run in self.runs],
                 "seconds": [round(run.duration_seconds, 1) for run in self.runs],
                 "memory_mb": [round((run.peak_memory_bytes or 0) / 1e6) for run in self.runs],
                 "result": [run.error or _said(run.verdict) for run in self.runs],

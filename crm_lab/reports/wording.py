@@ -79,6 +79,7 @@ STATUS_WORDS = {
     "ok": message("Complete"),
     "failed": message("Failed"),
     "unreadable": message("Unreadable"),
+    "unchanged": message("Unchanged"),
 }
 TRUST = message("Can it be trusted?")
 CHANGES = message("What changed since the last run")

@@ -204,6 +204,11 @@ class Drift(Result):
         return any(row.change == "large" for row in self.rows)
 
     @property
+    def is_known(self) -> bool:
+        """Whether there is anybody to compare."""
+        return self.n_now > 0
+
+    @property
     def changed(self) -> tuple[DriftRow, ...]:
         """What changed at least moderately."""
         return tuple(row for row in self.rows if row.change in ("moderate", "large"))

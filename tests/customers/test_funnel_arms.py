@@ -80,7 +80,7 @@ def test_nothing_found_is_cannot_conclude() -> None:
 def test_an_open_window_says_so() -> None:
     found = shares(counts(), until=START + timedelta(days=7))
     assert not found.is_complete
-    assert "The window is open until 2026-08-31" in found.sentence()
+    assert "The window is open until 2026-08-30" in found.sentence()
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_power_rises_and_coverage_keeps_its_promise(calibration: Calibration) ->
         assert row.interval[0] <= row.share <= row.interval[1]
     assert len(calibration.power_frame()) == len(calibration.power)
     assert len(calibration.coverage_frame()) == len(calibration.coverage)
-    assert "80 % of the draws: conversion +" in calibration.power_sentence()
+    assert "80 % of the draws: conversion by more buyers from +" in calibration.power_sentence()
     assert "held the planted effect" in calibration.coverage_sentence()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 import email.policy
 import hashlib
+import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from crm_lab.errors import ReportError
-from crm_lab.handover import write_email
+from crm_lab.handover import write_email, write_numbers
 from crm_lab.handover.letter_html import Picture, restyled, table_html
 from crm_lab.handover.letters import MOST_HTML_BYTES, compose
 from crm_lab.language import using_language
@@ -37,6 +39,19 @@ def message(run_folder: Path, tmp_path: Path) -> Any:
     write_email(run_folder, tmp_path / "mail")
     content = (tmp_path / "mail" / "report.eml").read_bytes()
     return email.message_from_bytes(content, policy=email.policy.default)
+
+
+@pytest.mark.parametrize("write", [write_email, write_numbers])
+def test_a_run_that_failed_is_not_handed_over(
+    write: Callable[..., object], run_folder: Path, tmp_path: Path
+) -> None:
+    failed = Path(shutil.copytree(run_folder, tmp_path / "failed"))
+    path = failed / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(manifest | {"status": "failed"}), "utf-8")
+    with pytest.raises(ReportError, match="the run failed"):
+        write(failed, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_email_is_a_draft_with_text_html_and_pictures(message: Any) -> None:

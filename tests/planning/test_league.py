@@ -128,7 +128,7 @@ def test_nothing_and_one_row_say_so() -> None:
     assert "never evaluated: 3 campaigns" in nothing.sentence()
     assert nothing.number() == ""
     one = league([readout(0, "a", 0.2)])
-    assert one.sentence().startswith("Only a was measured")
+    assert one.sentence().startswith("Nothing to compare yet. Only a was measured")
     assert one.verdict == "nothing to compare"
 
 
@@ -444,7 +444,7 @@ def test_the_top_of_the_page_is_the_first_of_the_league() -> None:
     (number,) = table.headline_numbers()
     assert number.label == "discount: revenue against customers who got nothing"
     assert f"{number.label}: {number.text()}" == table.number()
-    assert table.subtitle() == "6 experiments, 2024-01-01 to 2024-06-17"
+    assert table.subtitle() == "6 experiments, 2024-01-01 to 2024-06-16"
     assert league([]).headline_numbers() == ()
     assert league([]).subtitle() == ""
 

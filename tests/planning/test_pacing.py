@@ -187,7 +187,7 @@ def test_measured_activities_show_what_their_experiment_found() -> None:
         return f"{found.activities[0].state}: {shown}"
 
     assert state({"wave-1": money}) == "measured: brought +700 EUR (100 to 1,300)"
-    assert state({"wave-1": None}) == "being measured: over; its window is not"
+    assert state({"wave-1": None}) == "being measured: sent; its window is not over"
     assert state({}).startswith("not measured")
 
 

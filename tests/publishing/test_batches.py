@@ -52,7 +52,7 @@ def test_every_request_becomes_a_page_and_one_failure_stops_nobody(tmp_path: Pat
     )
     index = (tmp_path / "reports" / "index.html").read_text("utf-8")
     assert all(run.run_id in index for run in batch.runs)
-    assert list(batch.card_frame()["status"]) == ["ok", "failed", "ok"]
+    assert list(batch.card_frame()["status"]) == ["Complete", "Failed", "Complete"]
     again = run_batch(requests, jobs=2, is_warm=False)  # the code has not changed in between
     assert [run.status for run in again.runs] == ["unchanged", "failed", "unchanged"]
     assert "2 were not run, because nothing has changed." in again.sentence()

@@ -29,7 +29,7 @@ def test_a_request_fixes_data_language_and_title(finished: Workbench) -> None:
     assert request.parameters["seed"] == 7
     assert request.parameters["snapshot"] == finished.snapshot().snapshot_id
     assert request.parameters["language"] == "en"
-    assert request.title == "What the campaign brought"
+    assert request.title == "What the campaign brought: november-mailing"
     assert request.context["snapshot_sha256"] == finished.snapshot().digest
     assert set(request.context["inputs"]) == {"files", "day"}
 
