@@ -12,6 +12,7 @@ import contextlib
 import functools
 import hashlib
 import html
+import itertools
 import os
 import re
 import secrets
@@ -62,7 +63,14 @@ _TABLE = re.compile(r"<table.*?</table>", re.DOTALL | re.IGNORECASE)
 _ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL | re.IGNORECASE)
 _CELL = re.compile(r"(<t[hd][^>]*>)(.*?)(</t[hd]>)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
+_SPAN = re.compile(r"\bcolspan=\W?(\d+)", re.IGNORECASE)
+_ANSI = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z])")
+_FIELD_NAME = re.compile(r"[A-Za-z_]+")
 _WORD = re.compile(r"\S+")
+_SPACED_CELL = re.compile(r"\S+(?: \S+)*")
+_MASKED_ID = re.compile(rf"(?<![\w-])c-[0-9a-f]{{{MASK_DIGITS}}}(?![\w-])")
+_SERIES_NAME = re.compile(r"(?:^|, )Name: ([^,]+), (?:Length: \d+, )?dtype: ")
+_SERIES_VALUE = re.compile(r"(?<=\s\s)\S+(?: \S+)*$")
 _TOKEN = re.compile(r"\w[\w-]*")
 _BEGUN_NUMBER = re.compile(r"(?:\d\.|(?<!\d)\d{1,3},)\Z")
 _NUMBER_GOES_ON = re.compile(r"\.\d")
@@ -107,7 +115,10 @@ class Mask:
     def data(self, value: Any, name: str = "") -> Any:
         """Mask JSON data; ``name`` is the key or column that it stands under."""
         if isinstance(value, Mapping):
-            return {key: self.data(item, str(key)) for key, item in value.items()}
+            masked: dict[Any, Any] = {}
+            for key, item in value.items():
+                masked[self._mapping_key(key, masked)] = self.data(item, str(key))
+            return masked
         if isinstance(value, list):
             return [self.data(item, name) for item in value]
         if value is None or isinstance(value, bool):
@@ -123,6 +134,12 @@ class Mask:
         """Mask one text: known ids, e-mails, phones, secrets, passwords of URLs, own paths."""
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
+        # What follows a colour code of a terminal begins a word.
+        pieces = _ANSI.split(text)
+        pieces[::2] = [self._uncoloured(piece) for piece in pieces[::2]]
+        return "".join(pieces)
+
+    def _uncoloured(self, text: str) -> str:
         text = _URL_PASSWORD.sub(rf"\1{HIDDEN}@", text)
         text = _URL_TOKEN.sub(rf"\1{HIDDEN}", text)
         text = _BEARER.sub(rf"\1 {HIDDEN}", text)
@@ -143,28 +160,13 @@ class Mask:
         return "".join(parts)
 
     def printed(self, text: str) -> str:
-        """Mask a text that may hold a table whose columns end under their headings."""
-        lines = text.split("\n")
-        columns: list[tuple[int, str]] = []
-        for place, line in enumerate(lines):
-            headings = [
-                (found.end(), kind)
-                for found in _WORD.finditer(line)
-                if "_" in found[0] and (kind := column_kind(found[0]))
-            ]
-            if headings:
-                columns = headings
-            elif columns and line.strip():
-                lines[place] = self._printed_row(line, columns)
-            else:
-                columns = []
-        return self.text("\n".join(lines))
+        """Mask a text that may hold tables as pandas prints them, then every text of it."""
+        return self.text(self._printed_tables(text))
 
     def notebook(self, notebook: Any) -> Any:
         """Mask an executed notebook in place and give it: sources, outputs, alternative texts."""
         for output in _outputs(notebook):
-            if "data" in output:
-                self._learn(output.data)
+            self._learn(output)
         for cell in notebook.cells:
             cell.source = self.text(cell.source)
             for output in cell.get("outputs", []):
@@ -202,23 +204,48 @@ class Mask:
             return self.printed(_joined(content))
         return self.text(_joined(content)) if mime.startswith(_TEXT_TYPES) else content
 
-    def _learn(self, data: Mapping[str, Any]) -> None:
-        """Take note of the ids of an output, so that sentences about them are masked as well."""
-        for content in data.values():
-            if isinstance(content, (Mapping, list)):
+    def _mapping_key(self, key: Any, masked: Mapping[Any, Any]) -> Any:
+        """Mask a key that names somebody; keys that become the same are numbered."""
+        if not isinstance(key, str) or _FIELD_NAME.fullmatch(key):
+            return key
+        name = text = self.text(key)
+        number = 1
+        while name != key and name in masked:
+            number += 1
+            name = f"{text} {number}"
+        return name
+
+    def _learn(self, output: Any) -> None:
+        """Take note of the ids of an output, so that they are masked wherever they are named."""
+        if output.output_type == "stream":
+            self._printed_tables(_joined(output.text))
+        for mime, content in output.get("data", {}).items():
+            if isinstance(content, (Mapping, list)) and mime.endswith("json"):
                 self.data(content)
-        if "text/html" in data:
-            _TABLE.sub(lambda found: self._html_table(found[0]), _joined(data["text/html"]))
+            elif mime == "text/html":
+                _TABLE.sub(lambda found: self._html_table(found[0]), _joined(content))
+            elif mime == "text/plain":
+                self._printed_tables(_joined(content))
 
     def _html_table(self, table: str) -> str:
         kinds: list[str] = []
+        is_heading = False
+        head_ends = table.lower().find("</thead>")
 
         def row(found: re.Match[str]) -> str:
-            nonlocal kinds
+            nonlocal kinds, is_heading
             cells = _CELL.findall(found[0])
-            named = [column_kind(_plain(inner)) for _, inner, _ in cells]
-            if any(named) and all(mark.lower().startswith("<th") for mark, _, _ in cells):
-                kinds = named
+            named = [
+                column_kind(_plain(inner)) for mark, inner, _ in cells for _ in range(_span(mark))
+            ]
+            is_next = is_heading
+            is_heading = found.start() < head_ends or (
+                any(named) and all(mark.lower().startswith("<th") for mark, _, _ in cells)
+            )
+            if is_heading:
+                # The second row of headings names the index of the table.
+                pairs = itertools.zip_longest(named, kinds if is_next else (), fillvalue="")
+                kinds = [new or old for new, old in pairs]
                 return found[0]
             if not any(kinds):
                 return found[0]
@@ -229,27 +256,56 @@ class Mask:
             def cell(part: re.Match[str]) -> str:
                 place = next(places) + shift
                 kind = kinds[place] if 0 <= place < len(kinds) else ""
-                return f"{part[1]}{self._cell(kind, part[2])}{part[3]}"
+                text = _plain(part[2])
+                shown = self._cell(kind, text)
+                return part[0] if shown == text else f"{part[1]}{html.escape(shown)}{part[3]}"
 
             return _CELL.sub(cell, found[0])
 
         return _ROW.sub(row, table)
 
-    def _cell(self, kind: str, inner: str) -> str:
-        text = _plain(inner)
+    def _cell(self, kind: str, text: str) -> str:
         if not kind or not text:
-            return inner
+            return text
         if kind == "personal":
-            return inner if _is_count(text) else HIDDEN
-        return inner if self.shows_customer_ids else html.escape(self.customer(text))
+            return text if _is_count(text) else HIDDEN
+        return self.customer(text)
 
-    def _printed_row(self, line: str, columns: list[tuple[int, str]]) -> str:
-        for found in reversed(list(_WORD.finditer(line))):
-            kind = next((kind for end, kind in columns if end == found.end()), "")
-            if kind:
-                shown = HIDDEN if kind == "personal" else self.customer(found[0])
-                line = line[: found.start()] + shown + line[found.end() :]
+    def _printed_tables(self, text: str) -> str:
+        """Mask the cells of printed tables by their headings."""
+        lines = text.split("\n")
+        masked = list(lines)
+        columns = _PrintedColumns()
+        for place, line in enumerate(lines):
+            above = lines[place - 1] if place else ""
+            below = lines[place + 1] if place + 1 < len(lines) else ""
+            if index_names := _index_names(line, above, below):
+                columns = _PrintedColumns(ends=columns.ends, starts=index_names)
+            elif headings := _headings(line, below):
+                columns = _PrintedColumns(ends=headings)
+            elif not line.strip():
+                columns = _PrintedColumns()
+            elif columns:
+                masked[place] = self._printed_row(line, columns)
+            if (name := _SERIES_NAME.search(line)) and (kind := column_kind(name[1])):
+                self._printed_series(lines, masked, place, kind)
+        return "\n".join(masked)
+
+    def _printed_row(self, line: str, columns: _PrintedColumns) -> str:
+        for start, end, kind in reversed(columns.cells(line)):
+            # An id is one word; a name may be several.
+            begin = start if kind == "personal" else start + line[start:end].rfind(" ") + 1
+            line = line[:begin] + self._cell(kind, line[begin:end]) + line[end:]
         return line
+
+    def _printed_series(self, lines: list[str], masked: list[str], end: int, kind: str) -> None:
+        """Mask the values of a printed series, whose name stands under them."""
+        for place in range(end - 1, -1, -1):
+            if not lines[place].strip():
+                return
+            masked[place] = _SERIES_VALUE.sub(
+                lambda found: self._cell(kind, found[0]), masked[place]
+            )
 
     def _known_ids(self, text: str) -> str:
         if not self._ids:
@@ -269,6 +325,69 @@ class Mask:
                 text = re.sub(rf"{name}/", f"{short}/" if short else "", text)
                 text = re.sub(rf"{name}(?![\w-]|\.\w)", short or ".", text)
         return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PrintedColumns:
+    """The columns of a printed table: kinds by the places where they end, or where they begin.
+
+    Columns end under their headings; those of an index stand to the left and begin under theirs.
+    """
+
+    ends: Mapping[int, str] = field(default_factory=dict)
+    starts: Mapping[int, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.ends or self.starts)
+
+    def cells(self, line: str) -> list[tuple[int, int, str]]:
+        """Give start, end and kind of the cells of a row; one space alone parts no cells."""
+        places: list[tuple[int, int]] = []
+        for found in _WORD.finditer(line):
+            before = places[-1] if places else (0, -2)
+            is_same_cell = (
+                found.start() == before[1] + 1
+                and before[1] not in self.ends
+                and found.start() not in self.starts
+            )
+            if is_same_cell:
+                places[-1] = (before[0], found.end())
+            else:
+                places.append((found.start(), found.end()))
+        return [
+            (start, end, self.ends.get(end) or self.starts.get(start, "")) for start, end in places
+        ]
+
+
+def _headings(line: str, below: str) -> dict[int, str]:
+    """Give the kinds of the columns of a printed table by their ends; empty when it heads none.
+
+    Headings of one plain word, such as ``address``, count only where the next line is a row of the
+    same width, since prose has such words too.
+    """
+    words = {found.end(): column_kind(found[0]) for found in _WORD.finditer(line)}
+    if any("_" in found[0] and words[found.end()] for found in _WORD.finditer(line)):
+        return words
+    cells = [(found.end(), found[0]) for found in _SPACED_CELL.finditer(line)]
+    is_head_of_table = (
+        line.startswith(" ")
+        and below[:1].strip()
+        and len(line.rstrip(" \\")) in (len(below), len(below.rstrip()))
+        and not any(_is_count(text) for _, text in cells)
+    )
+    kinds = {end: column_kind(text) for end, text in cells} if is_head_of_table else {}
+    return words | kinds if any(kinds.values()) else {}
+
+
+def _index_names(line: str, above: str, below: str) -> dict[int, str]:
+    """Give the kinds of the index of a printed table by their starts; empty when it is none."""
+    is_padded = line.endswith(" ") and len(line) == len(above) and above.startswith(" ")
+    words = list(_WORD.finditer(line))
+    is_of_series = "_" in line and len(words) == 1 and bool(_SERIES_VALUE.search(below))
+    if not line[:1].strip() or not below[:1].strip() or not (is_padded or is_of_series):
+        return {}
+    kinds = {found.start(): column_kind(found[0]) for found in words}
+    return kinds if any(kinds.values()) else {}
 
 
 def mask_run(
@@ -297,6 +416,29 @@ def mask_run(
     masked = mask.manifest(manifest)
     notebook = mask.notebook(notebook)
     return notebook, mask.manifest(masked)
+
+
+def masked_results(
+    results: list[dict[str, Any]], notebook: Any, *, folder: Path, show_customer_ids: bool = False
+) -> list[dict[str, Any]]:
+    """Mask the results of an executed notebook as :func:`mask_run` masks those of a manifest.
+
+    Parameters
+    ----------
+    results : list of dict
+        What the notebook displayed.
+    notebook : NotebookNode
+        The executed notebook; changed in place.
+    folder : Path
+        The workbench.
+    show_customer_ids : bool
+        Whether customer ids stay as they are.
+    """
+    mask = run_mask(folder, show_customer_ids=show_customer_ids)
+    masked = mask.data(results)
+    mask.notebook(notebook)
+    again: list[dict[str, Any]] = mask.data(masked)
+    return again
 
 
 def run_mask(folder: Path, *, show_customer_ids: bool = False) -> Mask:
@@ -399,6 +541,11 @@ def _plain(inner: str) -> str:
     return html.unescape(_TAG.sub("", inner)).strip()
 
 
+def _span(mark: str) -> int:
+    found = _SPAN.search(mark)
+    return int(found[1]) if found else 1
+
+
 def _phone(found: re.Match[str]) -> str:
     digits = sum(character.isdigit() for character in found[0])
     is_amount = _GROUPED.fullmatch(found[0])
@@ -406,7 +553,18 @@ def _phone(found: re.Match[str]) -> str:
 
 
 def _is_masked(text: str) -> bool:
-    return bool(re.fullmatch(rf"c-[0-9a-f]{{{MASK_DIGITS}}}", text))
+    return bool(_MASKED_ID.fullmatch(text))
+
+
+def holds_masked(text: str) -> bool:
+    """Whether a published text is not what it was: parts are hidden, or ids are hashes.
+
+    Examples
+    --------
+    >>> holds_masked("c-566c8e941f92f3d3"), holds_masked("mail to [hidden]"), holds_masked("C-17")
+    (True, True, False)
+    """
+    return HIDDEN in text or bool(_MASKED_ID.search(text))
 
 
 def _is_telling(customer_id: str) -> bool:
@@ -434,5 +592,12 @@ def _is_secret(value: str) -> bool:
         len(value) >= MIN_SECRET_LENGTH
         and not value.isdigit()
         and value.lower() not in ("false", "default", "disabled", "enabled")
-        and not Path(value).exists()
+        and not _is_path(value)
     )
+
+
+def _is_path(value: str) -> bool:
+    try:
+        return Path(value).exists()
+    except OSError:  # longer than a path can be
+        return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,13 @@ from crm_lab.reports.manifest import (
     plan_sha256_of,
     utc_now,
 )
-from crm_lab.reports.masking import HIDDEN, SHOW_PARAMETER, Mask, run_mask
+from crm_lab.reports.masking import (
+    SHOW_PARAMETER,
+    Mask,
+    holds_masked,
+    masked_results,
+    run_mask,
+)
 from crm_lab.reports.notebooks import digest, read_notebook, tags
 from crm_lab.reports.numbers import RELATIVE_TOLERANCE, Leaf, as_number, is_same, leaves_of
 from crm_lab.reports.provenance import code_stamp, package_versions
@@ -43,6 +50,7 @@ VERIFICATIONS_FOLDER = "verifications"
 SHOWN_DIFFERENCES = 15
 LEDGER_VALUE = ".ledger_digest"
 INJECTED_TAG = "injected-parameters"
+_SHORTENED_PATH = re.compile(r"(?<![\w./~-])~(?=[/'\"]|$)")
 SourceOfNotebook = Literal["workbench", "executed copy"]
 
 
@@ -209,7 +217,8 @@ def verify_run(
     _check(manifest, run_folder)
     started_at = utc_now()
     notebook, source = _notebook_of(manifest, notebooks)
-    mask = run_mask(working_folder, show_customer_ids=bool(manifest.parameters.get(SHOW_PARAMETER)))
+    shows_ids = bool(manifest.parameters.get(SHOW_PARAMETER))
+    mask = run_mask(working_folder, show_customer_ids=shows_ids)
     with (
         tempfile.TemporaryDirectory(prefix="crm-lab-verify-") as scratch,
         using_language(manifest.language),
@@ -222,7 +231,12 @@ def verify_run(
             working_folder=working_folder,
             limits=Limits(timeout_seconds=timeout_seconds),
         )
-        results = mask.data(displayed_results(execution.notebook))
+        results = masked_results(
+            displayed_results(execution.notebook),
+            execution.notebook,
+            folder=working_folder,
+            show_customer_ids=shows_ids,
+        )
     compared = _compared(manifest, results) if execution.failure is None else _Compared()
     return Verification(
         run_id=manifest.run_id,
@@ -276,15 +290,22 @@ def _check(manifest: Manifest, run_folder: Path) -> None:
             where=manifest.run_id,
             remedy=say("choose a complete run"),
         )
-    hidden = [name for name, value in manifest.parameters.items() if HIDDEN in str(value)]
+    hidden = [
+        name
+        for name, value in manifest.parameters.items()
+        if holds_masked(str(value)) or _SHORTENED_PATH.search(str(value))
+    ]
     if hidden:
         raise ReportError(
             say(
-                "the run does not say the values of {names}: they were hidden when it was"
-                " published",
+                "the run does not say the values of {names}: they were hidden or shortened when"
+                " it was published",
                 names=", ".join(hidden),
             ),
             where=str(run_folder),
+            remedy=say(
+                "run the report again with the values that were meant, and compare the runs"
+            ),
         )
 
 
@@ -314,7 +335,7 @@ def _kept_source(run_folder: Path, manifest: Manifest, scratch: Path) -> Path:
             remedy=say("bring the notebook back from version control"),
         )
     notebook = read_notebook(kept)
-    if any(HIDDEN in cell.source for cell in notebook.cells if cell.cell_type == "code"):
+    if any(holds_masked(cell.source) for cell in notebook.cells if cell.cell_type == "code"):
         raise ReportError(
             say("the copy of the notebook that the run keeps has hidden parts in its code"),
             where=str(kept),

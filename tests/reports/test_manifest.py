@@ -19,13 +19,16 @@ from crm_lab.reports.differences import (
     compare_runs,
     find_run,
     manifest_of,
+    plain_text,
     previous_run,
     value_text,
     what_text,
     with_changes,
 )
 from crm_lab.reports.manifest import Manifest, VerdictStamp, build_manifest, read_manifest
+from crm_lab.reports.masking import run_mask
 from crm_lab.reports.provenance import code_stamp, source_sha256
+from crm_lab.reports.unchanged import is_unchanged
 
 RESULT = """
 import dataclasses
@@ -158,6 +161,27 @@ def test_a_new_number_over_the_same_data_is_no_change(report: Callable[..., Mani
     assert again.changes_sentence.startswith("Nothing has changed since the run of ")
 
 
+def test_what_a_run_reads_is_compared_as_it_would_be_published(
+    report: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    mask = run_mask(tmp_path)
+    states = {
+        "customer_id": "KL-20417",
+        "file": f"{tmp_path}/orders.csv",
+        "about_the_data": "ask ann@shop.example",
+    }
+    manifest = report(mask.data(states))
+    assert manifest.context != states
+
+    def is_same(**context: str) -> bool:
+        notebook = tmp_path / "report.ipynb"
+        return is_unchanged(manifest, notebook=notebook, context=states | context, mask=mask)
+
+    assert is_same()
+    assert not is_same(customer_id="KL-20418")
+    assert not is_same(about_the_data="ask nobody")
+
+
 def test_another_experiment_is_another_report(
     report: Callable[..., Manifest], tmp_path: Path
 ) -> None:
@@ -222,6 +246,8 @@ def test_values_of_a_change_read_like_those_of_the_page(base: Manifest) -> None:
     assert value_text({"estimate": 64.07, "low": 35.19, "high": 88.55}) == "64 (35 to 89)"
     assert value_text({"estimate": 5.0, "low": None, "high": None}) == "5"
     assert value_text(["a", 2]) == "a, 2"
+    assert plain_text({"text": "+3.2 % (1 to 5 %)"}) == "+3.2 % (1 to 5 %)"
+    assert plain_text({"estimate": 5.0, "low": 1.0, "high": 9.0}) == "5.0 (1.0 to 9.0)"
     assert what_text("experiment_result.arms[a].n") == "experiment result, arms: a, n"
     number = {"estimate": 1.0, "low": 0.0, "high": 2.0, "text": "+1 USD (0 to 2)"}
     shown = [{"kind": "k", "data": {"verdict": "ship"}, "numbers": [number | {"label": "Money"}]}]

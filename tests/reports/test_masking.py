@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from crm_lab.cards import TableView
 from crm_lab.language import LANGUAGES, using_language
@@ -134,6 +135,101 @@ def test_printed_tables_are_masked_by_their_columns(mask: Mask) -> None:
     assert "120.5" in printed
 
 
+BY_ID = PEOPLE.set_index("customer_id")
+CONTACTS = pd.DataFrame(
+    {"address": ["Lenina 5, Moscow", "Mira 1"], "content": ["hello Anna Petrova", "-"]}
+)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        repr(PEOPLE),
+        PEOPLE.to_string(index=False),
+        repr(BY_ID),
+        repr(BY_ID[["revenue"]]),
+        repr(PEOPLE.set_index(["customer_id", "full_name"])[["revenue"]]),
+        repr(PEOPLE.set_index("full_name")[["customer_id"]]),
+        repr(PEOPLE.set_index("full_name")["revenue"]),
+        repr(PEOPLE["full_name"]),
+        repr(BY_ID["full_name"]),
+        repr(BY_ID.groupby("customer_id").agg({"revenue": ["sum"], "full_name": ["first"]})),
+        PEOPLE.to_string(line_width=30),
+        PEOPLE[["customer_id"]].to_string(index=False),
+        repr(CONTACTS),
+        f"Found:\n{CONTACTS}",
+        repr(CONTACTS.assign(week=[1, 2]).set_index("week")),
+    ],
+)
+def test_whole_cells_of_printed_tables_are_masked(mask: Mask, printed: str) -> None:
+    masked = mask.printed(printed)
+    for word in ("KL-2041", "Anna", "Petrova", "Ivan", "Sidorov", "Lenina", "Moscow", "hello"):
+        assert word not in masked
+    for number in ("120.5", "80.0"):
+        assert printed.count(number) == masked.count(number)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "email    2366\nphone      12\nName: reach, dtype: int64",
+        "email    good\nphone     bad\npush      bad",
+        "channels:\n  email\n  phone\n  push\n",
+        "customer_id\nfull_name\nrevenue",
+        "customer_id    12345\nrevenue            7\ndtype: int64",
+        repr(pd.DataFrame({"week": [1, 2], "email": [2366, 2401], "phone": [12, 9]})),
+        "  we ask about content\nand look at the text  ",
+    ],
+)
+def test_words_and_numbers_that_are_no_table_of_people_stay(mask: Mask, printed: str) -> None:
+    assert mask.printed(printed) == printed
+
+
+def test_both_rows_of_headings_count_in_a_table(mask: Mask) -> None:
+    wide = BY_ID.groupby("customer_id").agg({"revenue": ["sum", "mean"], "full_name": ["first"]})
+    for page in (BY_ID[["full_name"]].to_html(), wide.to_html()):
+        masked = mask.html(page)
+        assert not {"KL-20417", "KL-20418", "Anna", "Petrova"} & set(re.findall(r"[\w-]+", masked))
+        assert masked.count("<th>") == page.count("<th>")
+        assert masked.count("120.5") == page.count("120.5")
+
+
+def test_ids_as_names_of_data_are_masked_and_none_is_lost(mask: Mask) -> None:
+    masked = mask.data(
+        {
+            "customer_id": ["KL-20417"],
+            "by_customer": {"KL-20417": 3, "KL-2": 4},
+            "by_address": {"anna@example.org": 1, "ivan@example.org": 2},
+        }
+    )
+    assert masked["by_customer"] == {mask.customer("KL-20417"): 3, "KL-2": 4}
+    assert masked["by_address"] == {HIDDEN: 1, f"{HIDDEN} 2": 2}
+    assert mask.data(masked) == masked
+
+
+@pytest.mark.parametrize("is_printed", [True, False])
+def test_an_id_is_masked_above_the_table_that_reveals_it(mask: Mask, is_printed: bool) -> None:
+    people = PEOPLE[["customer_id", "revenue"]]
+    table = (
+        new_output("stream", text=repr(people))
+        if is_printed
+        else new_output("execute_result", data={"text/plain": repr(people)})
+    )
+    cells = [
+        new_code_cell("best = 'KL-20417'", outputs=[new_output("stream", text="Best: KL-20417\n")]),
+        new_code_cell("people", outputs=[table]),
+    ]
+    masked = mask.notebook(new_notebook(cells=cells))
+    assert "KL-2041" not in nbformat.writes(masked)
+    assert masked.cells[0].outputs[0].text == f"Best: {mask.customer('KL-20417')}\n"
+
+
+def test_a_colour_code_hides_nothing_from_the_mask(mask: Mask) -> None:
+    shown = mask.customer("1234567")
+    assert mask.text("\x1b[32m1234567\x1b[39m") == f"\x1b[32m{shown}\x1b[39m"
+    assert mask.text("\x1b[1;32m+7 912 345-67-89\x1b[0m") == f"\x1b[1;32m{HIDDEN}\x1b[0m"
+
+
 def test_counts_by_channel_are_no_addresses(mask: Mask) -> None:
     counts = {"reach": {"email": 2366, "phone": 12}, "email": "1,204"}
     assert mask.data(counts) == counts
@@ -158,6 +254,11 @@ def test_secrets_are_the_values_of_variables_that_say_so(monkeypatch: pytest.Mon
     assert "tok-77-secret" in found
     assert "1234567" not in found  # a plain number would take out figures
     assert "not-a-secret-77" not in found
+
+
+def test_a_secret_may_be_longer_than_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_API_TOKEN", "eyJ" * 2_000)
+    assert "eyJ" * 2_000 in environment_secrets()
 
 
 def test_a_published_run_holds_none_of_it(

@@ -32,7 +32,8 @@ class Outcome(Result):
     verdict: str
     rows: pd.DataFrame
     def sentence(self):
-        return f"It brought {self.rows['money'].sum():.1f}."
+        best = self.rows["customer_id"].iloc[-1]
+        return f"It brought {self.rows['money'].sum():.1f}, most of it {best}."
     def to_frame(self):
         return self.rows
 
@@ -47,8 +48,10 @@ class Decided(Result):
 
 ledger = pathlib.Path("ledger.txt")
 decided = ledger.read_text().split() if ledger.exists() else []
+ids = [f"KL-{number}" for number in (20417, 20418)]
+print("Best:", ids[1])
 money = [float(line) for line in pathlib.Path("money.txt").read_text().split()]
-rows = pd.DataFrame({"customer_id": ["KL-20417", "KL-20418"], "money": money})
+rows = pd.DataFrame({"customer_id": ids, "money": money})
 display(Decided(decisions=decided))
 Outcome(verdict="ship" if sum(money) > 2 else "stop", rows=rows)
 """
@@ -134,7 +137,7 @@ def test_what_comes_out_otherwise_is_named(notebook_file: Path, verify: Verify) 
     assert tuple(frame.loc["verdict"]) == ("ship", "stop")
     assert "outcome[1].sentence" in frame.index
     assert "Not confirmed: " in found.sentence()
-    assert "KL-20418" not in str(found.to_dict())
+    assert "KL-2041" not in str(found.to_dict())
     assert len(found.card_frame()) == len(frame)
 
 
@@ -159,6 +162,16 @@ def test_a_changed_notebook_is_replaced_by_the_runs_own_copy(
     assert "Changed since the run: notebook; the notebook was taken from" in found.sentence()
 
 
+def test_a_copy_whose_code_names_a_masked_id_is_not_executed(
+    winter: tuple[Path, RunRecord], verify: Verify, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(winter[1].folder, tmp_path / "copy")
+    path = copy / "executed.ipynb"
+    path.write_text(path.read_text("utf-8").replace("ids[1]", "'c-566c8e941f92f3d3'"), "utf-8")
+    with pytest.raises(ReportError, match="has hidden parts in its code"):
+        verify(folder=copy)
+
+
 def test_a_run_that_cannot_be_done_again_says_why(
     notebook_file: Path, winter: tuple[Path, RunRecord], verify: Verify, tmp_path: Path
 ) -> None:
@@ -177,6 +190,10 @@ def test_a_run_that_cannot_be_done_again_says_why(
     [
         ({"status": "failed"}, "nothing to compare"),
         ({"parameters": {"contact": HIDDEN}}, "does not say the values of contact"),
+        ({"parameters": {"who": "c-566c8e941f92f3d3", "seed": 5}}, "the values of who: they"),
+        ({"parameters": {"a": ["x", "c-566c8e941f92f3d3"]}}, "the values of a: they"),
+        ({"parameters": {"file": "~/x.csv"}}, "hidden or shortened when it was published"),
+        ({"parameters": {"files": ["a.csv", "~/x.csv"]}}, "the values of files"),
     ],
 )
 def test_failed_and_hidden_runs_are_refused(
