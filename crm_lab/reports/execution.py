@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import papermill
 from jupyter_core.utils import ensure_event_loop
+from nbclient.exceptions import CellTimeoutError
 from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
@@ -32,6 +33,7 @@ from crm_lab.reports.localising import localised
 from crm_lab.reports.notebooks import heading_before
 from crm_lab.reports.parameters import ParameterValue
 from crm_lab.reports.supervision import (
+    OUTPUT_WAIT_SECONDS,
     START_TIMEOUT_SECONDS,
     Limits,
     SupervisedEngine,
@@ -45,6 +47,9 @@ FailureReason = Literal[
 
 ENGINE_NAME = "crm-lab"
 MESSAGE_LIMIT = 2_000
+_OUTPUTS_LOST_MESSAGE = message(
+    "Outputs of a cell were lost: they did not arrive within {seconds} seconds after it had ended."
+)
 _MEMORY_MESSAGE = message("The run was stopped: its memory exceeds the limit of {limit} GB.")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _FRAME = re.compile(r"^(Cell In\[|File |Input In )")
@@ -170,14 +175,14 @@ def _attempt(
     **options: Any,
 ) -> Execution:
     escaped = str(notebook.resolve()).replace("{", "{{").replace("}", "}}")
-    raised: RuntimeError | PapermillExecutionError | None = None
+    raised: RuntimeError | PapermillExecutionError | CellTimeoutError | None = None
     with (
         kernel_manager(warm_parent) as manager,
         Supervision(manager, limits=limits, stop=stop) as supervision,
     ):
         try:
             _in_own_thread(supervision, stop, escaped, **options)
-        except (RuntimeError, PapermillExecutionError) as error:
+        except (RuntimeError, PapermillExecutionError, CellTimeoutError) as error:
             raised = error
         if stop.is_set():
             raise KeyboardInterrupt
@@ -262,6 +267,9 @@ def judge(notebook: Any, supervision: Supervision, raised: BaseException | None)
                 return _error(notebook, position, output)
     if supervision.ended_itself:
         return _failure("exit", "SystemExit", say(wording.EXIT_MESSAGE), heading, index)
+    if isinstance(raised, CellTimeoutError):
+        message = say(_OUTPUTS_LOST_MESSAGE, seconds=number(OUTPUT_WAIT_SECONDS))
+        return _failure("not executed", "OutputsLost", message, heading, index)
     if raised is not None:
         message = f"{say(wording.KERNEL_DIED_MESSAGE)} ({raised})"
         return _failure("kernel died", type(raised).__name__, message, heading, index)

@@ -20,7 +20,8 @@ from crm_lab.reports.kernels import kernel_environment, kernel_log, kernel_memor
 
 START_TIMEOUT_SECONDS = 120
 OUTPUT_LIMIT_BYTES = 20_000_000
-_OUTPUT_WAIT_SECONDS = 60
+OUTPUT_WAIT_SECONDS = 60
+"""How long outputs may still arrive after their cell has ended."""
 _LOOK_EVERY_SECONDS = 0.2
 _LOOKS_PER_CHILDREN = 5
 _log = logging.getLogger("crm_lab.reports")
@@ -61,6 +62,7 @@ class Supervision:
 
     def __init__(self, manager: Any, *, limits: Limits, stop: threading.Event) -> None:
         self.manager = manager
+        manager.supervision = self
         self.limits = limits
         self.peak_memory_bytes: int | None = None
         self.notebook: Any = None
@@ -85,6 +87,8 @@ class Supervision:
     ) -> None:
         self._finished.set()
         self._watcher.join()
+        if self.stopped_by is None and self._over_output.is_set():
+            self.stopped_by = "output"  # too late for the watcher, but an output was dropped
 
     def admits(self, message: Mapping[str, Any]) -> bool:
         """Count an output message; False once the limit of outputs is passed."""
@@ -96,12 +100,20 @@ class Supervision:
                 len(item if isinstance(item, str) else json.dumps(item))
                 for item in content.get("data", {}).values()
             )
+        elif message["msg_type"] == "error":
+            texts = [content.get("evalue", ""), *content.get("traceback", ())]
+            self._output_bytes += sum(map(len, texts))
         else:
             return True
         if self._output_bytes > self.limits.output_bytes:
             self._over_output.set()
             return False
         return True
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the run is to end: a limit was met or the caller said so."""
+        return self.stopped_by is not None or self._stop.is_set()
 
     def cell_started(self, *, cell: Any, cell_index: int) -> None:
         """Remember which cell runs; a hook of the notebook client."""
@@ -132,7 +144,7 @@ class Supervision:
                 self.stopped_by = "memory"
             if self.stopped_by is None and time.monotonic() > deadline:
                 self.stopped_by = "timeout"
-            if self.stopped_by is not None or self._stop.is_set():
+            if self.is_given_up:
                 kill_kernel(self.manager)
 
 
@@ -173,7 +185,8 @@ class SupervisedEngine(NBClientEngine):  # type: ignore[misc]
             kernel_name=kernel_name,
             log=_log,
             startup_timeout=start_timeout,
-            iopub_timeout=_OUTPUT_WAIT_SECONDS,
+            iopub_timeout=OUTPUT_WAIT_SECONDS,
+            raise_on_iopub_timeout=True,
             timeout=None,
             coalesce_streams=True,
             on_cell_start=supervision.cell_started,

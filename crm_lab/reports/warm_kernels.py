@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from importlib.metadata import EntryPoint
@@ -43,6 +44,9 @@ _PROGRAM = Path(__file__).with_name("warm_parent.py")
 # Without the folder of the program in the path, where modules have names of others.
 _START = "import runpy, sys; del sys.path[0]; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
 _CLOSE_SECONDS = 10.0
+_PRELOAD_SECONDS = 60.0
+_FORK_SECONDS = 10.0
+_LOOK_EVERY_SECONDS = 0.01
 
 
 class WarmParentLostError(Exception):
@@ -122,6 +126,7 @@ class WarmParent:
             env=environment,
             start_new_session=True,
         )
+        self._expected_at = time.monotonic() + _PRELOAD_SECONDS
         self._ids = itertools.count()
         self._lock = threading.Lock()
         self._is_lost = False
@@ -168,6 +173,10 @@ class WarmParent:
                 del self._asked[number]
                 answer.set_exception(WarmParentLostError())
         return answer
+
+    def deadline(self) -> float:
+        """Say until when (monotonic clock) an answer is worth waiting for."""
+        return max(self._expected_at, time.monotonic() + _FORK_SECONDS)
 
     def close(self) -> None:
         """End the parent and with it every kernel that is left."""
@@ -218,13 +227,37 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
             "log": kwargs["stdout"].name,
         }
         try:
-            kernel = await asyncio.wrap_future(self.parent.warm_parent.ask(request))
+            kernel = await self._forked(request)
         except WarmParentLostError:
             return await super().launch_kernel(cmd, **kwargs)
         self.process = kernel
         self.pid = self.pgid = kernel.pid
         self.cwd = kwargs["cwd"]
         return self.connection_info
+
+    async def _forked(self, request: dict[str, Any]) -> ForkedKernel:
+        """Wait for the kernel while the run may last and the parent may still answer."""
+        parent: WarmParent = self.parent.warm_parent
+        answer = parent.ask(request)
+        deadline = parent.deadline()
+        is_answered = False
+        try:
+            while not (is_answered := answer.done()):
+                if self.parent.supervision.is_given_up or time.monotonic() > deadline:
+                    break
+                await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        finally:
+            if not is_answered:
+                answer.add_done_callback(_end_unwanted)
+        if not is_answered:
+            raise WarmParentLostError
+        return answer.result()
+
+
+def _end_unwanted(answer: Future[ForkedKernel]) -> None:
+    """Kill a kernel that came when nobody waited for it any more."""
+    if answer.exception() is None:
+        answer.result().kill()
 
 
 def register_provisioner(manager: Any) -> dict[str, Any]:

@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import nbformat
 import pytest
 
 from crm_lab.errors import BusyError
 from crm_lab.reports import RunRecord
+from crm_lab.reports.execution import judge
+from crm_lab.reports.supervision import Limits, Supervision
 
 Run = Callable[..., RunRecord]
 Make = Callable[..., Path]
@@ -53,6 +57,41 @@ def test_a_run_that_takes_too_much_memory_is_ended(notebook: Make, run: Run) -> 
     assert error_of(record)["reason"] == "memory"
     assert "memory exceeds the limit of 0.3 GB" in str(record.error)
     assert record.duration_seconds < 40
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("stream", {"text": "x" * 100}),
+        ("error", {"ename": "E", "evalue": "x", "traceback": ["x" * 100]}),
+    ],
+)
+def test_an_output_over_the_limit_at_the_very_end_fails_the_run(
+    kind: str, content: dict[str, object]
+) -> None:
+    manager = SimpleNamespace(provisioner=SimpleNamespace(process=None))
+    limits = Limits(timeout_seconds=100, output_bytes=50)
+    with Supervision(manager, limits=limits, stop=threading.Event()) as supervision:
+        assert not supervision.admits({"msg_type": kind, "content": content})
+    failure = judge(nbformat.v4.new_notebook(), supervision, None)
+    assert failure is not None
+    assert failure.reason == "output"
+
+
+def test_a_long_error_counts_as_output(notebook: Make, run: Run) -> None:
+    path = notebook("# T", "raise ValueError('x' * 60_000)")
+    assert error_of(run(path, output_limit_bytes=50_000))["reason"] == "output"
+    assert error_of(run(path))["reason"] == "error"
+
+
+def test_a_run_whose_outputs_do_not_arrive_has_failed(
+    notebook: Make, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm_lab.reports.supervision.OUTPUT_WAIT_SECONDS", 1)
+    silent = "get_ipython().kernel._publish_status = lambda *_, **__: None"
+    record = run(notebook("# T", "## Silent", silent, "1"))
+    assert error_of(record)["type"] == "OutputsLost"
+    assert "Outputs of a cell were lost" in str(record.error)
 
 
 def test_the_most_memory_that_was_held_is_reported(notebook: Make, run: Run) -> None:
@@ -119,6 +158,17 @@ def test_a_run_is_left_out_only_while_nothing_has_changed(
     assert again(context=context | {"inputs": {"files": "2"}}).status == "ok"
     notebook("# T", PARAMETERS, "part + 1")
     assert again().status == "ok"
+
+
+def test_what_is_hidden_when_published_is_no_change(notebook: Make, run: Run) -> None:
+    path = notebook("# T", ("parameters", 'contact: str = "ann@shop.example"  # who asked'))
+
+    def again(note: str) -> str:
+        return run(path, context={"about_the_data": note}, skip_unchanged=True).status
+
+    assert again("ask ann@shop.example") == "ok"
+    assert again("ask ann@shop.example") == "unchanged"
+    assert again("ask nobody") == "ok"
 
 
 def test_a_failed_run_is_run_again(notebook: Make, run: Run) -> None:

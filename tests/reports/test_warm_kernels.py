@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,6 +135,62 @@ def test_without_its_parent_a_run_starts_cold(notebook: Make, run: Run, parent: 
     assert shown(run(path, warm_parent=parent))["parent"] == parent.pid
     os.kill(parent.pid, signal.SIGKILL)
     assert shown(run(path, warm_parent=parent))["parent"] == os.getpid()
+
+
+SLOW = ("slow_import",)
+
+
+@pytest.fixture
+def slow_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmParent]:
+    """A parent that does not come to answer."""
+    monkeypatch.setattr("crm_lab.reports.warm_kernels._CLOSE_SECONDS", 0.1)
+    (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(120)", "utf-8")
+    with WarmParent(tmp_path, shared_environment(), preloaded=SLOW) as warm:
+        yield warm
+
+
+def test_a_parent_that_is_still_importing_does_not_stretch_the_time_limit(
+    notebook: Make, run: Run, slow_parent: WarmParent
+) -> None:
+    record = run(notebook("# T", "1"), warm_parent=slow_parent, timeout_seconds=2)
+    assert "limit of 2 seconds" in str(record.error)
+    assert record.duration_seconds < 30
+
+
+def test_a_stop_is_heard_while_the_parent_is_importing(
+    notebook: Make, run: Run, slow_parent: WarmParent
+) -> None:
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(notebook("# T", "1"), warm_parent=slow_parent, stop=stop)
+    assert time.monotonic() - started < 30
+
+
+def test_a_parent_that_is_too_late_is_replaced_by_a_cold_start(
+    notebook: Make, run: Run, slow_parent: WarmParent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm_lab.reports.warm_kernels._FORK_SECONDS", 0.2)
+    slow_parent._expected_at = 0.0
+    path = notebook("# T", "import json, os\nprint(json.dumps({'parent': os.getppid()}))")
+    assert shown(run(path, warm_parent=slow_parent))["parent"] == os.getpid()
+
+
+def test_a_kernel_that_comes_too_late_is_ended(
+    notebook: Make, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm_lab.reports.warm_kernels._FORK_SECONDS", 0.1)
+    go = tmp_path / "go"
+    (tmp_path / "slow_import.py").write_text(
+        "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.05)",
+        "utf-8",
+    )
+    with WarmParent(tmp_path, shared_environment(), preloaded=SLOW) as parent:
+        parent._expected_at = 0.0
+        assert run(notebook("# T", "1"), warm_parent=parent).is_good
+        go.touch()
+        wait_until(lambda: not parent._asked and not parent._kernels)
 
 
 def test_a_kernel_dies_with_its_parent_and_is_replaced(
