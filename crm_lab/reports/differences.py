@@ -314,6 +314,8 @@ def plain_text(value: Any) -> str:
         return ""
     if isinstance(value, Mapping):
         estimate, low, high = (value.get(key) for key in INTERVAL_KEYS)
+        if estimate is None:
+            return str(value.get("text", ""))
         return f"{estimate} ({low} to {high})"
     return str(value)
 
@@ -350,8 +352,8 @@ def _headlines(
 def _shown(run: Manifest) -> dict[str, Any]:
     """Give the numbers at the top of the page; of a result that writes one as text, that text."""
     main = main_result(run.results)
-    label = str(main[1].get("number_label", "")) if main else ""
-    as_text = {label: {"text": main[1].get("number", "")}} if main and label else {}
+    name = str(main[1].get("number_label", "")) if main else ""
+    as_text = {name: {"text": main[1].get("number", "")}} if main and name else {}
     return shown_numbers(run.results) or as_text
 
 

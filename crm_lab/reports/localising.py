@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from crm_lab.language import Language, say, using_language
 from crm_lab.reports.declarations import parse_declarations
@@ -32,9 +32,7 @@ def localised(notebook: Any, language: Language) -> Any:
     with using_language(language):
         for cell in written.cells:
             if cell.cell_type == "markdown":
-                cell.source = "".join(
-                    mark + say(text) + end for mark, text, end in _pieces(cell.source)
-                )
+                cell.source = "".join(_said(piece) for piece in _pieces(cell.source))
     return written
 
 
@@ -59,25 +57,41 @@ def with_default_language(notebook: Any, language: Language) -> Any:
 
 def blocks(source: str) -> Iterator[str]:
     """Give the texts of a Markdown cell that can be translated, without their marks."""
-    for _, text, _ in _pieces(source):
-        if any(letter.isalpha() for letter in text):
-            yield text
+    for piece in _pieces(source):
+        if any(letter.isalpha() for letter in piece.text):
+            yield piece.text
 
 
-def _pieces(source: str) -> Iterator[tuple[str, str, str]]:
-    """Split Markdown into (mark, text, line end): a paragraph or a list item is one text."""
+class _Piece(NamedTuple):
+    """A paragraph or a list item: as it is written, and its mark, text in one line, and end."""
+
+    written: str
+    mark: str = ""
+    text: str = ""
+    end: str = ""
+
+
+def _said(piece: _Piece) -> str:
+    """Give a piece in the current language; without a translation as it is written."""
+    said = say(piece.text)
+    return piece.written if said == piece.text else piece.mark + said + piece.end
+
+
+def _pieces(source: str) -> Iterator[_Piece]:
+    """Split Markdown into its pieces; what is no text, such as code and tables, has none."""
     paragraph: list[str] = []
     fenced = False
     for line in source.splitlines(keepends=True):
         fence = bool(_FENCE.match(line))
         mark = "" if fenced or fence else (m[0] if (m := _MARK.match(line)) else "")
-        if fenced or fence or mark or not line.strip():
+        is_text = not (fenced or fence or line.startswith("|")) and bool(line.strip())
+        if mark or not is_text:
             yield from _joined(paragraph)
             paragraph = []
         if fence:
             fenced = not fenced
-        if fenced or fence or not line.strip() or line.startswith("|"):
-            yield line, "", ""
+        if not is_text:
+            yield _Piece(line)
         else:
             paragraph.append(line)
             if mark.lstrip().startswith("#"):
@@ -86,10 +100,10 @@ def _pieces(source: str) -> Iterator[tuple[str, str, str]]:
     yield from _joined(paragraph)
 
 
-def _joined(lines: list[str]) -> Iterator[tuple[str, str, str]]:
+def _joined(lines: list[str]) -> Iterator[_Piece]:
     if not lines:
         return
     whole = "".join(lines)
     text = whole.rstrip("\n")
     mark = m[0] if (m := _MARK.match(text)) else ""
-    yield mark, " ".join(text[len(mark) :].split("\n")), whole[len(text) :]
+    yield _Piece(whole, mark, " ".join(text[len(mark) :].split("\n")), whole[len(text) :])

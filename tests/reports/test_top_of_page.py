@@ -160,6 +160,27 @@ def test_a_page_without_a_run_before_it_says_nothing_of_changes(published: RunRe
     assert "What changed since the last run" not in render_page(notebook, manifest)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "My own text\n| a | b |\n|---|---|\n| 1 | 2 |\nMy own end",
+        "line one  \nline two\\\nline three",
+        "An example:\n\n    x = 1\n    y = 2\n\nMy own end\n",
+        "- an item\n  that goes on\n1. another\n   that goes on",
+    ],
+)
+def test_markdown_of_ones_own_stays_as_it_is_written(source: str) -> None:
+    cells = [nbformat.v4.new_markdown_cell(source)]
+    assert localised(nbformat.v4.new_notebook(cells=cells), "ru").cells[0].source == source
+
+
+def test_a_text_directly_above_a_table_is_translated_in_its_place() -> None:
+    source = "All reports\n| a | b |\n|---|---|"
+    cells = [nbformat.v4.new_markdown_cell(source)]
+    found = localised(nbformat.v4.new_notebook(cells=cells), "ru").cells[0].source
+    assert found == "Все отчёты\n| a | b |\n|---|---|"
+
+
 def test_markdown_is_translated_in_blocks_and_code_is_not() -> None:
     source = "## Can it be trusted?\n\n- All reports\n- unheard of\n\n```\nAll reports\n```"
     notebook = nbformat.v4.new_notebook(
