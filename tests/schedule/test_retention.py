@@ -21,9 +21,20 @@ KEEP = RetentionDeclared(keep_good=2, keep_failed_days=10)
 MakeRun = Callable[..., str]
 
 
-def ledger(*entries: tuple[str, str, dict[str, Any]]) -> Any:
-    made = [SimpleNamespace(kind=kind, subject=s, payload=payload) for kind, s, payload in entries]
+def ledger(*entries: tuple[str, str, dict[str, Any]], days_ago: float = 50) -> Any:
+    at = NOW - timedelta(days=days_ago)
+    made = [
+        SimpleNamespace(kind=kind, subject=subject, payload=payload, at=at)
+        for kind, subject, payload in entries
+    ]
     return SimpleNamespace(entries=lambda: made)
+
+
+def shows(count: int, about: str = "sale") -> dict[str, Any]:
+    """What a run says that shows so many decisions."""
+    taken = [{"day": "2026-10-03", "decision": "continue", "by": "Anna", "note": ""}] * count
+    block = {"kind": "decisions", "data": {"about": about, "decisions": taken}}
+    return {"decisions": taken, "results": [block]}
 
 
 @pytest.fixture
@@ -100,25 +111,87 @@ def test_failures_of_late_stay_and_older_ones_and_broken_ones_go(reports, make_r
     assert left(reports) == {good}
 
 
-def test_a_run_that_carries_a_decision_stays_however_it_does(reports, make_run):
+def test_a_run_that_the_ledger_names_stays_and_one_whose_decision_no_ledger_knows(
+    reports, make_run
+):
     shown = make_run(90, decisions=[{"decision": "ship"}])
     revised = make_run(91)
     by_hash = make_run(92)
-    read = make_run(93, title="Sale", parameters={"experiment": "sale"}, context={"snapshot": "v3"})
-    other = make_run(
-        94, title="Sale", parameters={"experiment": "sale"}, context={"snapshot": "v2"}
-    )
-    newest = {make_run(days) for days in (1, 2)} | {make_run(d, title="Sale") for d in (3, 4)}
+    newest = {make_run(days) for days in (1, 2)}
     page = (reports / "runs" / "customer_base" / by_hash / "report.html").read_bytes()
     entries = ledger(
         ("plan_revision", "2026-05", {"report": revised, "item": "target"}),
         ("decision", "other", {"result_sha256": hashlib.sha256(page).hexdigest()}),
-        ("decision", "sale", {"snapshot": "v3", "result_sha256": None}),
         ("arms_assigned", "sale", {"snapshot": "v2"}),
     )
     prune(reports, [ledger(), entries], KEEP, now=NOW, is_done=True)
-    assert left(reports) == {shown, revised, by_hash, read} | newest
+    assert left(reports) == {shown, revised, by_hash} | newest
+
+
+def test_of_a_decision_the_run_that_was_read_stays_though_data_came_in_between(reports, make_run):
+    sale = {"parameters": {"experiment": "sale"}}
+    for days in (60, 49, 40):  # one before the run that was read, and two that repeat the decision
+        make_run(days, **sale, **(shows(1) if days < 50 else {}))
+    read = make_run(51, **sale, context={"snapshot": "v5"})
+    other = make_run(50.5, parameters={"experiment": "spring"})
+    newest = {make_run(days, **sale, **shows(1)) for days in (1, 2)}
+    entries = ledger(("decision", "sale", {"snapshot": "v6", "result_sha256": None}))
+    prune(reports, [entries], KEEP, now=NOW, is_done=True)
+    assert left(reports) == {read} | newest
     assert other not in left(reports)
+
+
+def test_the_run_that_a_decision_names_stays_and_no_other_for_it(reports, make_run):
+    sale = {"parameters": {"experiment": "sale"}}
+    read = make_run(70, **sale)
+    make_run(60, **sale)
+    newest = {make_run(days) for days in (1, 2)}
+    prune(
+        reports,
+        [ledger(("decision", "sale", {"report": read, "snapshot": "v6"}))],
+        KEEP,
+        now=NOW,
+        is_done=True,
+    )
+    assert left(reports) == {read} | newest
+
+
+def test_a_decision_that_was_written_down_later_keeps_what_was_read_on_its_day(reports, make_run):
+    sale = {"parameters": {"experiment": "sale"}}
+    make_run(80, **sale)
+    on_its_day, before_it_was_written = make_run(71, **sale), make_run(55, **sale)
+    newest = {make_run(days) for days in (1, 2)}
+    at = (NOW - timedelta(days=70)).replace(tzinfo=None).isoformat()
+    entries = ledger(("decision", "sale", {"snapshot": "v6", "at": at}))
+    prune(reports, [entries], KEEP, now=NOW, is_done=True)
+    assert left(reports) == {on_its_day, before_it_was_written} | newest
+
+
+def test_of_every_decision_about_an_epoch_the_run_that_was_read_stays(reports, make_run):
+    def effect(days: float, count: int, epoch: str | None = None) -> str:
+        return make_run(days, title="CRM", parameters={"epoch": epoch}, **shows(count, "global-1"))
+
+    effect(90, 0)
+    first, second = effect(71, 0), effect(51, 1, "global-1")
+    effect(60, 1)
+    effect(45, 2)
+    newest = {effect(1, 2), effect(2, 2)}
+    decision = ("decision", "epoch:global-1", {"snapshot": "v6"})
+    earlier, later = ledger(decision, days_ago=70), ledger(decision, days_ago=50)
+    both = SimpleNamespace(entries=lambda: [*earlier.entries(), *later.entries()])
+    prune(reports, [both], KEEP, now=NOW, is_done=True)
+    assert left(reports) == {first, second} | newest
+
+
+def test_where_nothing_is_left_from_before_a_decision_the_first_run_after_it_stays(
+    reports, make_run
+):
+    sale = {"parameters": {"experiment": "sale"}, **shows(1)}
+    first = make_run(49, **sale)
+    make_run(40, **sale)
+    newest = {make_run(days, **sale) for days in (1, 2)}
+    prune(reports, [ledger(("decision", "sale", {}))], KEEP, now=NOW, is_done=True)
+    assert left(reports) == {first} | newest
 
 
 def test_what_a_killed_removal_left_behind_is_removed_by_the_next(reports, make_run):
