@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.client import HTTPException
@@ -112,8 +115,8 @@ def _append(alert: Alert, path: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(json_line(asdict(alert)) if path.suffix == ".jsonl" else _line(alert))
-    except OSError as problem:
-        return str(problem.strerror)
+    except (OSError, ValueError) as problem:  # a name with a NUL is a ValueError
+        return _why(problem)
     return ""
 
 
@@ -124,23 +127,42 @@ def _line(alert: Alert) -> str:
 def _run_command(alert: Alert, command: Sequence[str], folder: Path, timeout: float) -> str:
     facts = {f"{_VARIABLE_PREFIX}{name.upper()}": value for name, value in asdict(alert).items()}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             list(command),
-            input=alert.text + "\n",
             env=os.environ | facts,
             cwd=folder,
-            timeout=timeout,
-            check=False,
             text=True,
             encoding="utf-8",
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired:
-        return say("no end within {seconds} seconds", seconds=f"{timeout:g}")
-    except OSError as problem:
-        return say("cannot be started ({why})", why=problem.strerror)
-    return say("exit code {code}", code=done.returncode) if done.returncode else ""
+    except (OSError, ValueError) as problem:  # an argument with a NUL is a ValueError
+        return say("cannot be started ({why})", why=_why(problem))
+    with process:
+        try:
+            process.communicate(alert.text + "\n", timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return say("no end within {seconds} seconds", seconds=f"{timeout:g}")
+        except BaseException:
+            _kill(process)
+            raise
+    return say("exit code {code}", code=process.returncode) if process.returncode else ""
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a command with all that it has started."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _why(problem: OSError | ValueError) -> str:
+    return str(getattr(problem, "strerror", None) or problem)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

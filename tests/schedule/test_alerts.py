@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,37 @@ def test_every_failure_of_an_alert_is_told_without_its_address_and_stops_no_othe
     assert "SECRET" not in "".join(faults)
     assert "/elsewhere" not in [path for path, _ in receiver.received]
     assert (tmp_path / "last.txt").exists()
+
+
+def test_a_nul_in_a_command_or_a_name_is_a_failed_alert_like_any_other(tmp_path):
+    faults = send(tmp_path, {"command": ["echo", "a\0b"]}, {"file": "a\0b"}, {"file": "last.txt"})
+    assert [fault.split("): ", 1)[1] for fault in faults] == [
+        "cannot be started (embedded null byte)",
+        "embedded null byte",
+    ]
+    assert (tmp_path / "last.txt").exists()
+
+
+def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(tmp_path):
+    child = "import os, time; open('child.txt', 'w').write(str(os.getpid())); time.sleep(60)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    way = {"command": [sys.executable, "-c", program], "timeout": "2s"}
+    assert "no end within 2 seconds" in send(tmp_path, way)[0]
+    pid = (tmp_path / "child.txt").read_text("utf-8")
+    until(lambda: not is_alive(int(pid)))
+
+
+def is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text("utf-8")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not come")
 
 
 def test_only_those_who_want_to_know_are_told(tmp_path):
