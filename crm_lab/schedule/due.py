@@ -28,6 +28,7 @@ Why = Literal[
 ]
 MAX_CAUGHT_UP = 100
 """With ``catch_up: all`` no more than so many slots of an entry are made up for."""
+_LOOK_BACK_DAYS = (1, 8, 40, 400, 4_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Decision:
     until : datetime or None
         When it is tried again, where it waits for that.
     passed_over : int
-        Older slots that are not run any more.
+        Older slots that are not run any more; no more than `MAX_CAUGHT_UP` slots are counted.
     """
 
     entry: str
@@ -114,9 +115,9 @@ def next_moment(
     for entry in schedule.entries.values():
         if not entry.enabled:
             continue
-        current = states[entry.name].current
-        if current is not None and current.status == "retry" and current.not_before is not None:
-            moments.append(max(current.not_before, now))
+        unfinished = states[entry.name].unfinished
+        if unfinished is not None and unfinished.not_before is not None:
+            moments.append(max(unfinished.not_before, now))
         moments += itertools.islice(slots_after(entry.timing, now), 1)
     return min(moments, default=None)
 
@@ -128,22 +129,20 @@ def _grace(schedule: Schedule) -> timedelta:
 def _turn(
     entry: Entry, state: EntryState, now: datetime, missed_before: datetime
 ) -> Decision | None:
-    current = state.current
+    unfinished = state.unfinished
     if entry.catch_up == "all":
-        if current is not None and not current.is_over:
-            return _again(entry, current, now)
-        fresh = _slots_until(entry, state.anchor, now)[-MAX_CAUGHT_UP:]
+        if unfinished is not None:
+            return _again(entry, unfinished, now)
+        fresh = slots_until(entry, state.anchor, now)
         if not fresh:
-            return _if_blocked(entry, current)
+            return _if_blocked(entry, state)
         why: Why = "caught_up" if fresh[0] < missed_before else "time"
         return Decision(entry=entry.name, slot=fresh[0], action="run", why=why)
     latest = latest_slot(entry.timing, now)
     if latest is None or latest <= state.anchor:
-        if current is not None and not current.is_over:
-            return _again(entry, current, now)
-        return _if_blocked(entry, current)
-    passed_over = len(_slots_until(entry, state.anchor, now)) - 1
-    is_missed = latest < missed_before
+        return _if_blocked(entry, state) if unfinished is None else _again(entry, unfinished, now)
+    passed_over = len(slots_until(entry, state.anchor, now)) - 1
+    is_missed = latest < missed_before and latest != state.waiting_slot
     if is_missed and entry.catch_up == "none":
         return Decision(
             entry=entry.name, slot=latest, action="miss", why="late", passed_over=passed_over
@@ -158,7 +157,9 @@ def _turn(
 
 
 def _again(entry: Entry, record: SlotRecord, now: datetime) -> Decision:
-    why: Why = "interrupted" if record.reason == "interrupted" else "again"
+    why: Why = "again" if record.tries else "caught_up"
+    if record.reason == "interrupted":
+        why = "interrupted"
     if record.not_before is not None and record.not_before > now:
         return Decision(
             entry=entry.name,
@@ -170,8 +171,9 @@ def _again(entry: Entry, record: SlotRecord, now: datetime) -> Decision:
     return Decision(entry=entry.name, slot=record.slot, action="run", why=why)
 
 
-def _if_blocked(entry: Entry, record: SlotRecord | None) -> Decision | None:
-    if record is None or record.status != "blocked":
+def _if_blocked(entry: Entry, state: EntryState) -> Decision | None:
+    record = state.current
+    if record is None or record.status != "blocked" or record.slot <= state.since:
         return None
     return Decision(entry=entry.name, slot=record.slot, action="run", why="unblocked")
 
@@ -215,5 +217,13 @@ def _changed(decision: Decision, action: Action, why: Why, about: str) -> Decisi
     )
 
 
-def _slots_until(entry: Entry, start: datetime, end: datetime) -> list[datetime]:
-    return list(itertools.takewhile(lambda slot: slot <= end, slots_after(entry.timing, start)))
+def slots_until(entry: Entry, start: datetime, end: datetime) -> list[datetime]:
+    """Give the last slots, at most `MAX_CAUGHT_UP`, after one moment and up to another."""
+    found: list[datetime] = []
+    for days in _LOOK_BACK_DAYS:  # years of every five minutes are not counted one by one
+        begin = max(start, end - timedelta(days=days))
+        slots = slots_after(entry.timing, begin)
+        found = list(itertools.takewhile(lambda slot: slot <= end, slots))
+        if begin == start or len(found) >= MAX_CAUGHT_UP:
+            break
+    return found[-MAX_CAUGHT_UP:]

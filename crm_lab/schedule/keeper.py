@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from crm_lab.errors import CrmLabError
 from crm_lab.language import say
 from crm_lab.schedule.alerts import Alert, send_alert
 from crm_lab.schedule.due import decisions
 from crm_lab.schedule.journal import read_events, write_event
 from crm_lab.schedule.passes import Done, RunItems, SchedulePass
-from crm_lab.schedule.plan import Schedule, load_schedule
+from crm_lab.schedule.plan import SCHEDULE_FILE, Schedule, load_schedule
 from crm_lab.schedule.runs import ReportRuns, check_reports
 from crm_lab.schedule.serving import Server, Stopping
 from crm_lab.schedule.state import EntryState, StateFolder, utc_now
@@ -120,9 +121,9 @@ class ScheduleKeeper:
             done = self._pass(chosen, stopping).run_due()
             for item in done:
                 self.tell(done_sentence(chosen.entry(item.entry), item.record))
-            if chosen.retention.automatic and any(item.record.items for item in done):
-                self.tell(self.prune(schedule=chosen, is_done=True).sentence())
             self.folder.write_heartbeat(self.clock(), by)
+            if chosen.retention.automatic and any(item.record.items for item in done):
+                self._prune_after(chosen)
         return done
 
     def run_now(
@@ -205,6 +206,15 @@ class ScheduleKeeper:
             write_event(self.folder.log_path, "pruned", at=self.clock(), removed=runs)
         return pruning
 
+    def _prune_after(self, schedule: Schedule) -> None:
+        """Remove old runs; where that cannot be done, what was run is not lost with it."""
+        try:
+            self.tell(self.prune(schedule=schedule, is_done=True).sentence())
+        except (CrmLabError, OSError) as problem:
+            self.tell(say("Old runs could not be removed: {why}", why=problem))
+            fault = type(problem).__name__
+            write_event(self.folder.log_path, "prune_failed", at=self.clock(), fault=fault)
+
     def serve(self, stopping: Stopping) -> None:
         """Run what is due, whenever it is due, until the end is asked for."""
 
@@ -214,6 +224,7 @@ class ScheduleKeeper:
         self.tell(say("Serving the schedule of {folder}.", folder=self.settings.folder))
         Server(
             folder=self.folder,
+            path=self.settings.folder / SCHEDULE_FILE,
             load=self.load,
             make_pass=make_pass,
             tell=self.tell,

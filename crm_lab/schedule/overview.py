@@ -159,9 +159,9 @@ class EntryStanding:
     entry : str
         Its name.
     status : str
-        Of its last slot; ``never``, ``off`` and ``interrupted`` besides.
+        Of its slot; ``never``, ``off`` and ``interrupted`` besides.
     record : SlotRecord or None
-        Its last slot.
+        The slot that it is not done with, else its last one.
     last_good : datetime or None
         End of its last good run.
     next_slot : datetime or None
@@ -190,6 +190,8 @@ class ScheduleStatus(Result):
         When somebody last looked.
     at : datetime
         The present moment.
+    is_busy : bool
+        Whether a process is at work on it now.
     """
 
     title: ClassVar[str] = message("Schedule")
@@ -197,11 +199,14 @@ class ScheduleStatus(Result):
     entries: tuple[EntryStanding, ...]
     heartbeat: Heartbeat | None
     at: datetime
+    is_busy: bool
 
     @property
     def is_looked_at(self) -> bool:
-        """Whether somebody looked at the schedule lately."""
-        return self.heartbeat is not None and self.at - self.heartbeat.at < NOBODY_LOOKS
+        """Whether somebody looked at the schedule lately, or is at work on it."""
+        return self.is_busy or (
+            self.heartbeat is not None and self.at - self.heartbeat.at < NOBODY_LOOKS
+        )
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -210,6 +215,7 @@ class ScheduleStatus(Result):
             item.entry
             for item in self.entries
             if item.status in ("failed", "blocked", "interrupted")
+            or (item.status == "retry" and item.record is not None and item.record.tries > 0)
             or (item.record is not None and item.record.alert_faults)
         )
 
@@ -229,6 +235,8 @@ class ScheduleStatus(Result):
         return f"{text} {self._looked()}"
 
     def _looked(self) -> str:
+        if self.is_busy:
+            return say("A process is at work on it now.")
         if self.heartbeat is None:
             return say("Nobody has looked at the schedule yet: install it or call run-due.")
         moment = formats.minute(self.heartbeat.at)
@@ -353,6 +361,7 @@ def standing(
         ),
         heartbeat=heartbeat,
         at=now,
+        is_busy=is_busy,
     )
 
 
@@ -365,7 +374,7 @@ def history(
 
 
 def _standing(entry: Entry, state: EntryState, now: datetime, *, is_busy: bool) -> EntryStanding:
-    record = state.current
+    record = state.unfinished or state.current
     status: str = "never" if record is None else record.status
     if status == "running" and not is_busy:
         status = "interrupted"

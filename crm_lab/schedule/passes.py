@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from crm_lab.schedule.alerts import Alert, Send
-from crm_lab.schedule.due import Decision, decisions
+from crm_lab.schedule.due import Decision, decisions, slots_until
 from crm_lab.schedule.journal import write_event
 from crm_lab.schedule.plan import Entry, Item, Schedule
 from crm_lab.schedule.slots import latest_slot
@@ -114,8 +114,13 @@ class SchedulePass:
             found = decisions(
                 self.schedule, self.states, now=self.clock(), looking_since=begun, taken=taken
             )
+            for item in found:
+                if item.action == "wait":
+                    self._see_waiting(item)
             left_out = [item for item in found if item.action in ("miss", "block")]
-            finished += [self._leave_out(item) for item in left_out]
+            for item in left_out:
+                finished += self._give_up_older(item.entry, item.slot)
+                finished.append(self._leave_out(item))
             if left_out:
                 continue  # others may wait for what was left out
             decision = next((item for item in found if item.action == "run"), None)
@@ -123,6 +128,7 @@ class SchedulePass:
                 break
             if decision.slot > begun:
                 taken.add(decision.entry)
+            finished += self._give_up_older(decision.entry, decision.slot)
             done = self._run(
                 decision.entry, decision.slot, decision.why, passed_over=decision.passed_over
             )
@@ -131,16 +137,21 @@ class SchedulePass:
         return tuple(finished)
 
     def run_now(self, name: str) -> Done | None:
-        """Run one entry for its latest slot, whatever it waits for; None: asked to stop."""
+        """Run one entry for its latest slot, whatever it waits for; None: asked to stop.
+
+        With ``catch_up: all`` the slots before it stay to be made up for.
+        """
         now = self.clock()
         entry = self.schedule.entry(name)
         self._take_up(now)
         slot = latest_slot(entry.timing, now) or now
         state = self.states[name]
-        old = state.record_for(slot)
-        if old is not None and old.slot == slot:  # a new beginning for this slot
-            fresh = SlotRecord(slot=slot, status="retry", alert=old.alert)
-            self._keep(state.with_record(fresh))
+        if entry.catch_up == "all" and entry.enabled:
+            for missed in slots_until(entry, state.anchor, now):
+                state = state.with_record(SlotRecord(slot=missed, status="retry"))
+        # a new beginning for this slot
+        self._keep(state.with_record(SlotRecord(slot=slot, status="retry")))
+        self._give_up_older(name, slot)
         return self._run(name, slot, "by_hand", may_retry=False)
 
     def _take_up(self, now: datetime) -> None:
@@ -153,13 +164,13 @@ class SchedulePass:
                 self._log("clock_back", entry=name)
             if entry.enabled == state.is_off:
                 update = {"is_off": not entry.enabled, "since": max(state.since, now)}
-                state = state.model_copy(update=update)
-            if state.current is None or state.current.status != "running":
+                state = self._without_unfinished(state.model_copy(update=update), now)
+            record = next((item for item in state.slots if item.status == "running"), None)
+            if record is None:
                 if state is not before or state.since == now:
                     self._keep(state)
                 self.states[name] = state
                 continue
-            record = state.current
             interrupted = record.model_copy(
                 update={
                     "status": "retry",
@@ -178,6 +189,37 @@ class SchedulePass:
             self._keep(state.with_record(interrupted))
         for name in self.states:
             self._alert(name)
+
+    def _without_unfinished(self, state: EntryState, now: datetime) -> EntryState:
+        """End what was to be tried again of an entry that is switched off or on; nobody is told."""
+        for record in state.slots:
+            if not record.is_over:
+                ended = _given_up(record, now)
+                state = state.with_record(ended)
+                self._log("failed", entry=state.entry, slot=stamp(ended.slot), reason=ended.reason)
+        return state
+
+    def _see_waiting(self, decision: Decision) -> None:
+        """Keep that a slot was seen in time: it waits for another entry and is not missed."""
+        state = self.states[decision.entry]
+        is_new = state.waiting_slot != decision.slot and decision.slot > state.anchor
+        if is_new and self.schedule.entry(decision.entry).catch_up == "none":
+            self._keep(state.model_copy(update={"waiting_slot": decision.slot}))
+
+    def _give_up_older(self, name: str, slot: datetime) -> list[Done]:
+        """End what was to be tried again for older slots as failed: a newer one takes its turn."""
+        if self.schedule.entry(name).catch_up == "all":
+            return []
+        older = [item for item in self.states[name].slots if item.slot < slot and not item.is_over]
+        given_up = []
+        for record in older:
+            ended = _given_up(record, self.clock())
+            if record is older[-1]:  # told once
+                ended = ended.model_copy(update={"alert": "failure"})
+            state = self.states[name].model_copy(update={"is_failing": True})
+            self._keep(state.with_record(ended))
+            given_up.append(self._over(name, ended))
+        return given_up
 
     def _leave_out(self, decision: Decision) -> Done:
         state = self.states[decision.entry]
@@ -305,3 +347,14 @@ class SchedulePass:
 
     def _log(self, event: str, **facts: object) -> None:
         write_event(self.folder.log_path, event, at=self.clock(), **facts)
+
+
+def _given_up(record: SlotRecord, now: datetime) -> SlotRecord:
+    return record.model_copy(
+        update={
+            "status": "failed",
+            "reason": record.reason or "interrupted",
+            "finished_at": record.finished_at or now,
+            "not_before": None,
+        }
+    )

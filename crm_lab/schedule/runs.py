@@ -8,18 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crm_lab.errors import CrmLabError, Fault, ReportError, ScheduleError
+from crm_lab.errors import BusyError, CrmLabError, Fault, ReportError, ScheduleError
 from crm_lab.schedule.plan import Entry, Item, Schedule
 from crm_lab.schedule.slots import slots_after
 from crm_lab.schedule.state import ItemRecord
+from crm_lab.schedule.wording import item_sentence
 from crm_lab.yaml_files import place
 
 if TYPE_CHECKING:
-    from crm_lab.publishing import ReportRequest
+    from crm_lab.publishing import ReportRequest, RunOptions
     from crm_lab.reports import RunRecord
     from crm_lab.workbench import Workbench
 
 Tell = Callable[[str], None]
+_SHORT_WAIT = 1.0
+"""Seconds for a report that had been waited for already."""
 
 # The workbench and papermill take seconds to import, and most passes find nothing to run: they
 # are imported where they are used.
@@ -56,6 +59,13 @@ class ReportRuns:
         # a run of the same report that a person has started is waited for
         options = RunOptions(wait_seconds=entry.timeout_seconds, is_forced=self.is_forced)
         accepted: list[tuple[Item, ReportRequest]] = []
+        left = {item.key: item for item in items}
+
+        def end(record: ItemRecord) -> None:
+            del left[record.key]
+            self.tell(item_sentence(entry.name, record))
+            done(record)
+
         try:
             workbench = open_workbench(self.folder, gateway=entry.gateway)
             for item in items:
@@ -63,16 +73,37 @@ class ReportRuns:
                     accepted.append((item, _request(workbench, entry, item)))
                 except ReportError as problem:  # the other runs of the entry are made
                     self.tell(f"{entry.name}: {problem}")
-                    done(_refusal(item, "refused", problem))
-            batch = run_batch([request for _, request in accepted], jobs=self.jobs, options=options)
+                    end(_refusal(item, "refused", problem))
+            try:
+                requests = [request for _, request in accepted]
+                batch = run_batch(requests, jobs=self.jobs, options=options)
+            except BusyError:  # of one run; those that were published before it are unchanged now
+                self._run_each(accepted, replace(options, wait_seconds=_SHORT_WAIT), end)
+                return
         except CrmLabError as problem:  # what this entry needs; the others have their turn
             self.tell(f"{entry.name}: {problem}")
-            for item in [item for item, _ in accepted] or items:
-                done(_refusal(item, "unavailable", problem))
+            for item in list(left.values()):
+                end(_refusal(item, "unavailable", problem))
             return
         for (item, _), record in zip(accepted, batch.runs, strict=True):
-            self.tell(repr(record))
-            done(_item_record(item, record, self.folder))
+            end(_item_record(item, record, self.folder))
+
+    def _run_each(
+        self,
+        accepted: Sequence[tuple[Item, ReportRequest]],
+        options: RunOptions,
+        end: Callable[[ItemRecord], None],
+    ) -> None:
+        """Make the runs one after another: one that cannot be had stops no other."""
+        from crm_lab.publishing import run_batch
+
+        for item, request in accepted:
+            try:
+                batch = run_batch([request], jobs=1, options=options)
+            except BusyError as problem:
+                end(_refusal(item, "unavailable", problem))
+            else:
+                end(_item_record(item, batch.runs[0], self.folder))
 
 
 def check_reports(schedule: Schedule, folder: Path, *, now: datetime) -> None:

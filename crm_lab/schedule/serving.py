@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 
 from crm_lab.errors import CrmLabError
@@ -24,7 +25,7 @@ LONGEST_SLEEP_SECONDS = 30.0
 
 
 class Stopping:
-    """Whether this process was asked to end: once it ends after the current run, twice at once."""
+    """Whether this process was asked to end: once it ends after this entry, twice at once."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
@@ -68,6 +69,8 @@ class Server:
     ----------
     folder : StateFolder
         What is remembered.
+    path : Path
+        The schedule file.
     load : callable
         Reads the schedule.
     make_pass : callable
@@ -81,13 +84,14 @@ class Server:
     """
 
     folder: StateFolder
+    path: Path
     load: Callable[[], Schedule]
     make_pass: Callable[[Schedule], None]
     tell: Callable[[str], None]
     stopping: Stopping
     clock: Callable[[], datetime] = utc_now
     _schedule: Schedule | None = field(default=None, init=False)
-    _read_at: float = field(default=0.0, init=False)
+    _read_at: int = field(default=0, init=False)
 
     def serve(self) -> None:
         """Make a pass whenever something is due, until the end is asked for.
@@ -100,8 +104,8 @@ class Server:
             The schedule is wrong at the start, or what is remembered cannot be read.
         """
         with self.folder.lock(name="serve"):
+            self._read_at = self._changed_at()  # first: an edit while it is read is read next
             self._schedule = self.load()
-            self._read_at = self._changed_at()
             self._log("serving")
             while not self.stopping():
                 schedule = self._current_schedule()
@@ -133,10 +137,8 @@ class Server:
             return LONGEST_SLEEP_SECONDS
         return min(max((moment - now).total_seconds(), 1.0), LONGEST_SLEEP_SECONDS)
 
-    def _changed_at(self) -> float:
-        assert self._schedule is not None
-        path = self._schedule.path
-        return path.stat().st_mtime if path.exists() else -1.0
+    def _changed_at(self) -> int:
+        return self.path.stat().st_mtime_ns if self.path.exists() else -1
 
     def _log(self, event: str) -> None:
         write_event(self.folder.log_path, event, at=self.clock())

@@ -122,6 +122,8 @@ class EntryState(Declared):
         Whether a failure was told and no recovery yet.
     is_off : bool
         Whether it was switched off when it was last looked at.
+    waiting_slot : datetime or None
+        The last slot that was seen in time and had to wait for another entry.
     """
 
     version: Literal[1] = 1
@@ -131,11 +133,17 @@ class EntryState(Declared):
     last_good: SlotRecord | None = None
     is_failing: bool = False
     is_off: bool = False
+    waiting_slot: AwareDatetime | None = None
 
     @property
     def current(self) -> SlotRecord | None:
         """The newest slot."""
         return self.slots[-1] if self.slots else None
+
+    @property
+    def unfinished(self) -> SlotRecord | None:
+        """The oldest slot of which something is still to come."""
+        return next((record for record in self.slots if not record.is_over), None)
 
     @property
     def anchor(self) -> datetime:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from crm_lab import formats
 from crm_lab.language import message, say
 from crm_lab.schedule.plan import Entry
-from crm_lab.schedule.state import SlotRecord
+from crm_lab.schedule.state import ItemRecord, SlotRecord
 
 STATUSES = {
     "running": message("running"),
@@ -63,6 +63,7 @@ EVENTS = {
     "clock_back": message("the clock was set back"),
     "alert_failed": message("an alert was not delivered"),
     "pruned": message("old runs removed"),
+    "prune_failed": message("old runs could not be removed"),
     "serving": message("the process of the schedule began"),
     "served": message("the process of the schedule ended"),
     "schedule_broken": message("the schedule file is wrong; the old one goes on"),
@@ -106,6 +107,16 @@ def alert_sentence(company: str, entry: Entry, record: SlotRecord) -> str:
             **facts,
         )
     return say("{company}: '{entry}' failed for {slot} ({zone}): {reason}.", **facts)
+
+
+def item_sentence(entry: str, item: ItemRecord) -> str:
+    """Say in one line how one run ended: names, codes and where its page is, never an error."""
+    name = f"{entry} ({item.key})" if item.key else entry
+    status = (
+        say("nothing has changed") if item.status == "unchanged" else say(STATUSES[item.status])
+    )
+    reason = reason_text(item.reason, item.about) if item.reason else ""
+    return f"{name}: " + "; ".join(text for text in (status, reason, item.page) if text)
 
 
 def done_sentence(entry: Entry, record: SlotRecord) -> str:

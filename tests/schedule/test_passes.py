@@ -9,7 +9,9 @@ import pytest
 
 from crm_lab.errors import ScheduleError
 from crm_lab.language import using_language
+from crm_lab.schedule.due import MAX_CAUGHT_UP
 from crm_lab.schedule.passes import MAX_INTERRUPTIONS, exit_code
+from crm_lab.schedule.slots import slots_after
 from crm_lab.schedule.state import OverlapError
 
 DAILY = 'entries: {base: {report: x, cron: "0 6 * * *"%s}}'
@@ -143,6 +145,53 @@ def test_a_failure_is_tried_again_after_its_wait_and_what_follows_waits(night):
     assert not (n.keeper.settings.folder / "alerts.txt").exists()  # nothing failed for good
 
 
+def test_a_failure_that_a_newer_slot_overtakes_before_it_is_tried_again_is_told(night):
+    n = night(
+        "entries: {base: {report: x, cron: '0 * * * *', retries: 3, retry_delay: 30m}}\n"
+        "alerts: [{file: told.txt}]"
+    )
+    n.bad = {"base"}
+    n.at("03 06:00").run_due()
+    status = n.keeper.status()
+    assert status.entries[0].status == "retry"
+    assert status.troubles == ("base",)
+    n.at("03 06:30").run_due()
+    assert n.at("03 07:00").run_due() == ["base"]
+    told = (n.keeper.settings.folder / "told.txt").read_text("utf-8").splitlines()
+    assert ["06:00" in line.split("for ")[1] for line in told] == [True]
+    old, new = n.state("base").slots
+    assert (old.status, old.reason, old.tries) == ("failed", "error", 2)
+    assert new.status == "retry"
+    n.bad = set()
+    assert n.at("03 07:30").run_due() == ["base"]
+    assert "works again" in (n.keeper.settings.folder / "told.txt").read_text("utf-8")
+
+
+def test_a_slot_whose_process_was_killed_is_not_left_open_when_the_next_one_comes(night):
+    n = night(DAILY % "")
+    n.at("03 06:00").on_run = killed
+    with pytest.raises(KilledError):
+        n.run_due()
+    n.on_run = lambda entry: None
+    assert n.at("04 06:00").run_due() == ["base"]
+    assert [record.status for record in n.state("base").slots] == ["failed", "ok"]
+
+
+def test_what_waits_for_another_try_is_not_missed_however_long_that_takes(night):
+    n = night(
+        "entries:\n  first: {report: x, cron: '0 6 * * *', retries: 3, retry_delay: 40m}\n"
+        "  second: {report: y, cron: '0 6 * * *', after: [first], catch_up: none}\n"
+    )
+    n.bad = {"first"}
+    assert n.at("03 06:00").run_due() == ["first"]
+    assert n.at("03 06:35").run_due() == []
+    assert not n.state("second").slots
+    n.bad = set()
+    assert n.at("03 06:45").run_due() == ["first", "second"]
+    n.at("04 11:00").run_due()  # nobody looked in time
+    assert n.record("second").status == "missed"
+
+
 def test_only_the_failed_runs_of_a_fan_out_are_tried_again(night):
     n = night(
         "entries: {base: {report: x, cron: '0 6 * * *', each: {shop: [Riga, Rome, Oslo]}, "
@@ -217,6 +266,80 @@ def test_an_entry_that_was_switched_off_does_not_make_up_for_that_time(night, wr
     assert n.at("07 06:00").run_due() == ["base"]
 
 
+@pytest.mark.parametrize("state", ["retry", "running", "blocked"])
+def test_what_was_left_undone_when_an_entry_was_switched_off_is_not_done_months_later(
+    night, write, state
+):
+    text = (
+        "entries:\n  first: {report: x, cron: '0 6 * * *'}\n"
+        "  base: {report: x, cron: '0 6 3 * *', retries: 3, retry_delay: 2h, after: [first]%s}\n"
+    )
+    n = night(text % "")
+    n.bad = {"first"} if state == "blocked" else {"base"}
+    n.at("03 06:00").run_due()
+    if state == "running":
+        n.on_run = killed
+        with pytest.raises(KilledError):
+            n.at("03 08:00").run_due()
+    assert n.record("base").status == state
+    n.on_run, n.bad = (lambda entry: None), set()
+    write(text % ", enabled: false")
+    n.keeper.run_now("first")
+    assert "base" not in n.at("03 09:00").run_due()
+    write(text % "")
+    assert n.at("20 07:00").run_due() == ["first"]
+    assert n.record("base").is_over
+
+
+def test_a_run_by_hand_leaves_the_missed_days_of_catch_up_all_to_be_made_up_for(night):
+    n = night(DAILY % ", catch_up: all")
+    n.at("03 06:00").run_due()
+    n.at("07 07:00")
+    assert n.keeper.run_now("base")
+    due = n.keeper.due().decisions
+    assert [(d.slot.day, d.why) for d in due] == [(4, "caught_up")]
+    assert n.run_due() == ["base"] * 3
+    assert [record.slot.day for record in n.state("base").slots] == [3, 4, 5, 6, 7]
+    assert {record.status for record in n.state("base").slots} == {"ok"}
+    assert n.at("08 06:00").run_due() == ["base"]
+
+
+def test_a_missed_day_that_fails_or_is_killed_after_a_run_by_hand_is_taken_up(night):
+    n = night(DAILY % ", catch_up: all, retries: 1, retry_delay: 10m")
+    n.at("05 07:00")
+    assert n.keeper.run_now("base")
+    n.on_run = killed
+    with pytest.raises(KilledError):
+        n.run_due()
+    assert n.keeper.status().entries[0].status == "interrupted"
+    n.on_run, n.bad = (lambda entry: None), {"base"}
+    assert n.run_due() == ["base"]
+    assert n.keeper.status().troubles == ("base",)
+    n.bad = set()
+    assert n.run_due() == []
+    assert n.at("05 07:10").run_due() == ["base", "base"]
+    assert {record.status for record in n.state("base").slots} == {"ok"}
+
+
+def test_after_long_days_off_few_of_the_slots_are_counted(night, monkeypatch):
+    asked = []
+
+    def counted(timing, moment):
+        for slot in slots_after(timing, moment):
+            asked.append(slot)
+            yield slot
+
+    n = night("entries: {base: {report: x, cron: '*/5 * * * *'}}")
+    n.now += timedelta(days=60)
+    monkeypatch.setattr("crm_lab.schedule.due.slots_after", counted)
+    [decision] = n.keeper.due().decisions
+    assert decision.passed_over == MAX_CAUGHT_UP - 1
+    assert len(asked) < 1000  # of 17,280
+    n = night("entries: {base: {report: x, cron: '0 6 * * mon', catch_up: all}}")
+    n.now += timedelta(days=700)
+    assert len(n.run_due()) == 100
+
+
 def test_a_run_by_hand_is_for_the_latest_slot_and_is_not_run_again_by_the_clock(night):
     n = night(DAILY % ", retries: 3")
     n.bad = {"base"}
@@ -287,6 +410,19 @@ def test_status_says_when_nobody_looks_any_more(night):
     assert status.troubles == ("base",)
     assert status.entries[0].last_good == n.at("03 06:00").now
     assert list(status.card_frame()["reason"]) == ["an error in the notebook (ValueError)"]
+
+
+def test_status_says_that_a_process_is_at_work_however_long_it_takes(night):
+    n = night(DAILY % "")
+    said = []
+    n.takes = timedelta(minutes=25)
+    n.keeper.run_items = lambda entry, items, done: (
+        n.make_runs(entry, items, done),
+        said.append(n.keeper.status()),
+    )
+    n.at("03 06:00").run_due()
+    assert said[0].is_healthy
+    assert said[0].sentence() == "1 entry; all are well. A process is at work on it now."
 
 
 def test_neither_log_nor_state_nor_output_holds_the_text_of_an_error(night):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from crm_lab.errors import LedgerError
 from crm_lab.schedule.keeper import ScheduleKeeper
 from crm_lab.schedule.plan import Entry, Item
 from crm_lab.schedule.serving import Stopping, stopping_on_signals
@@ -174,6 +175,44 @@ def test_a_schedule_that_breaks_while_it_is_served_goes_on_as_it_was(workbench, 
     assert "schedule_broken" in events
     assert "schedule_changed" in events
     assert any("entries.a" in line for line in told)
+
+
+def test_a_schedule_that_is_edited_while_it_is_read_is_read_again(workbench, write):
+    write("entries: {a: {report: x, cron: '0 * * * *'}}")
+    made = keeper(workbench)
+    load, loaded = made.load, []
+
+    def load_and_edit():
+        loaded.append(load())
+        if len(loaded) == 1:
+            write("entries: {b: {report: x, cron: '0 * * * *'}}")
+            os.utime(workbench / "schedule.yml", (1, 1))
+        return loaded[-1]
+
+    made.load = load_and_edit  # type: ignore[method-assign]
+    made.serve(Watch(made, {}, rounds=4).stopping)
+    assert ran(workbench) == ["b"]
+
+
+@pytest.mark.parametrize("problem", [LedgerError("the ledger is broken"), OSError("full")])
+def test_old_runs_that_cannot_be_removed_stop_nothing(workbench, write, monkeypatch, problem):
+    write(
+        "entries: {a: {report: x, cron: '* * * * *'}}\n"
+        "retention: {automatic: true}\nalerts: [{file: told.txt}]"
+    )
+    begun(workbench)
+    made, told = keeper(workbench), []
+    made.tell = told.append
+
+    def broken(self, **_):
+        raise problem
+
+    monkeypatch.setattr(ScheduleKeeper, "prune", broken)
+    assert [item.record.status for item in made.run_due()] == ["ok"]
+    assert made.folder.read_heartbeat() is not None
+    assert told[-1].startswith("Old runs could not be removed: ")
+    event = made.history().events[0]
+    assert (event["event"], event["fault"]) == ("prune_failed", type(problem).__name__)
 
 
 @pytest.fixture
