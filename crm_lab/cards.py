@@ -106,11 +106,12 @@ class Result:
     def number(self) -> str:
         """Give the one number of the result with its interval, or nothing where there is none."""
         known = _known(self.headline_numbers())
-        return f"{known[0].label}: {known[0].text()}" if known else ""
+        return known[0].text() if known else ""
 
     def number_label(self) -> str:
-        """Say what :meth:`number` is, where it does not say so itself."""
-        return ""
+        """Say what :meth:`number` is."""
+        known = _known(self.headline_numbers())
+        return known[0].label if known else ""
 
     def subtitle(self) -> str:
         """Say what was tried, on whom and when; nothing where the title says it."""

@@ -312,13 +312,6 @@ class CurveResult(Result):
             ]
         )
 
-    def number(self) -> str:
-        """Give the gain in revenue per customer with its interval."""
-        effect = self.decisive.absolute
-        if not effect.is_known:
-            return ""
-        return formats.money_interval(effect.estimate, effect.low, effect.high, self.currency)
-
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the gain in revenue per customer."""
         effect = self.decisive.absolute

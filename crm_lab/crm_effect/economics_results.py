@@ -180,13 +180,6 @@ class Economics(Result):
         """How many such windows a year has."""
         return DAYS_PER_YEAR / (7 * self.weeks) if self.weeks else math.nan
 
-    def number(self) -> str:
-        """Give the one number with its interval: net, else margin, else revenue."""
-        name, money = self._headline()
-        if self.broken or not math.isfinite(money.estimate):
-            return ""
-        return f"{name}: {self._money(money)}"
-
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the one number, the same per customer, and attributed money beside it."""
         name, money = self._headline()

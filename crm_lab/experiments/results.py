@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-import numpy as np
 import pandas as pd
 
 from crm_lab import formats
@@ -198,15 +197,6 @@ class ExperimentResult(Result):
         """Give one row per arm, metric and effect, in long form."""
         frames = [comparison.to_frame() for arm in self.arms for comparison in arm.comparisons]
         return pd.concat(frames, ignore_index=True)
-
-    def number(self) -> str:
-        """Give the incremental revenue of the arm that the verdict speaks of, with its interval."""
-        arm = self.arm(self.best_arm)
-        total = arm.revenue_total
-        if not np.isfinite(total.estimate):
-            return ""
-        money = formats.money_interval(total.estimate, total.low, total.high, self.plan.currency)
-        return f"{arm.arm}: {money}"
 
     def card_frame(self) -> pd.DataFrame:
         """Give the short table of the card: verdict, money and relative lift of each arm."""

@@ -147,10 +147,6 @@ class LifetimeContrast(Result):
         """Say what the treatment adds per customer, or that it cannot be said."""
         return wording.contrast_sentence(self)
 
-    def number(self) -> str:
-        """Give the difference together with its interval."""
-        return wording.contrast_number(self)
-
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the difference together, or that so far where nothing is expected ahead."""
         part = self.part("so far" if self.reason else "together")

@@ -23,7 +23,7 @@ from crm_lab.ltv.forecast import Estimate, LifetimeForecast
 from crm_lab.ltv.predictions import LifetimePredictions
 from crm_lab.ltv.rolling import RollingOrigin
 from crm_lab.ltv.validation import PUBLISH_CUSTOMERS, PUBLISH_REPEATERS
-from crm_lab.ltv.wording import span, too_few
+from crm_lab.ltv.wording import too_few
 
 PUBLISH_HISTORY_DAYS = 91
 """A forecast from a shorter history is refused."""
@@ -130,16 +130,6 @@ class ForecastVerdict(Result):
     def sentence(self) -> str:
         """Say the verdict, with the reason first where it is refused."""
         return wording.verdict_sentence(self)
-
-    def number(self) -> str:
-        """Give the total with its interval, or nothing where it is refused."""
-        if not self.is_publishable:
-            return ""
-        found = wording.total_number(
-            self.orders, self.value if self.by_value else Estimate(), self.currency
-        )
-        length = span(self.periods, self.unit_days)
-        return say("{found} in the next {length}", found=found, length=length)
 
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the total with its interval, or nothing where it is refused."""

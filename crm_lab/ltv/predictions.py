@@ -139,10 +139,6 @@ class LifetimePredictions(Result):
         """Say what the base is expected to do and to bring."""
         return wording.predictions_sentence(self)
 
-    def number(self) -> str:
-        """Give the total with its interval."""
-        return wording.total_number(self.orders, self.value, self.currency)
-
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the total with its interval, or nothing where there is none."""
         if self.reason:

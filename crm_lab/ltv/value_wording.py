@@ -126,16 +126,6 @@ def contrast_sentence(result: LifetimeContrast) -> str:
     return with_warnings(f"{text} {measured_said}", result.warnings)
 
 
-def contrast_number(result: LifetimeContrast) -> str:
-    """Give the one number of a contrast."""
-    name = "so far" if result.reason else "together"
-    part = result.part(name)
-    if not math.isfinite(part.low):
-        return ""
-    found = signed(part.difference, part.low, part.high, result.currency)
-    return say("{found} per customer", found=found)
-
-
 def signed(estimate: float, low: float, high: float, currency: str) -> str:
     """Write a difference in money with its interval."""
     return money_interval(estimate, low, high, currency).replace("  ", " ")
@@ -184,13 +174,6 @@ def predictions_sentence(result: LifetimePredictions) -> str:
         " times; {what} {value} ({sure} prediction intervals, if the model is right).",
         **values,
     )
-
-
-def total_number(orders: Estimate, value: Estimate, currency: str) -> str:
-    """Give the total value, or the total of orders, with its interval."""
-    if math.isfinite(value.low):
-        return amount(value.as_tuple(), currency)
-    return orders_text(orders) if math.isfinite(orders.low) else ""
 
 
 def total_headline(

@@ -141,10 +141,6 @@ class Pace(Result):
             )
         return " ".join(part for part in parts if part)
 
-    def number(self) -> str:
-        """Give the forecast of the month's end with its interval."""
-        return self._total_text() if math.isfinite(self.forecast.low) else ""
-
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
         """Give the forecast of the month's end, beside the plan."""
         if not math.isfinite(self.forecast.low):

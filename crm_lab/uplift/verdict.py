@@ -127,14 +127,6 @@ class TargetingVerdict(Result):
             caution.append(self._without_margin())
         return " ".join([self.headline, self._because(), *caution, *self.warnings])
 
-    def number(self) -> str:
-        """Give the profit that the verdict rests on, and of what."""
-        if self.choice == "target":
-            return say(wording.NUMBER_TARGET, amount=amount(self.targeted))
-        if self.choice == "no evidence":
-            return say(wording.NUMBER_GAIN, amount=amount(self.gain))
-        return say(wording.NUMBER_EVERYONE, amount=amount(self.everyone))
-
     @property
     def verdict(self) -> Choice:
         """The choice, as the verdict of a page."""

@@ -134,9 +134,6 @@ BECAUSE_OPEN: Mapping[str, str] = {
         " {targeted}, is shown to pay. Test on more customers, or at a lower cost."
     ),
 }
-NUMBER_TARGET = message("{amount} by contacting those chosen")
-NUMBER_EVERYONE = message("{amount} by contacting everyone")
-NUMBER_GAIN = message("{amount}, targeting beside everyone")
 UNKNOWN = message("Cannot conclude, because {reason}.")
 OBSERVATIONAL = message(
     "Observational: customers were not randomised, so this holds only if nothing but the given"

@@ -255,7 +255,7 @@ def test_before_the_planned_week_the_money_is_so_far(money: Economics) -> None:
     assert money.verdict == wording.NOT_YET
     assert money.sentence().startswith(f"{wording.NOT_YET}.")
     assert "9 of 13 planned weeks are known" in money.sentence()
-    assert "so far" in money.number()
+    assert "so far" in money.number_label()
     assert money.projection_sentence() == wording.NO_PROJECTION["not yet"]
 
 
@@ -268,15 +268,15 @@ def test_without_margin_or_costs_the_page_says_so(
     assert unknown.roi is None
     assert unknown.verdict == wording.MORE_SALES
     assert "Margin is not known" in unknown.sentence()
-    assert unknown.number().startswith("Incremental revenue")
+    assert unknown.number_label().startswith("Incremental revenue")
     shown = unknown.money_frame().set_index("what")["amount"]
     assert shown[wording.ROW_NET] == wording.UNKNOWN_MARGIN
     no_costs = dataclasses.replace(money, costs=(), net=None, roi=None)
     assert wording.NO_COSTS in no_costs.sentence()
-    assert no_costs.number().startswith("Incremental margin")
+    assert no_costs.number_label().startswith("Incremental margin")
     some = dataclasses.replace(money, uncosted_messages=7)
     assert "The cost of 7 messages is not known" in some.sentence()
-    assert some.number().startswith("Left after the known costs")
+    assert some.number_label().startswith("Left after the known costs")
 
 
 def test_a_failed_check_gives_no_number(money: Economics) -> None:

@@ -107,7 +107,7 @@ def test_a_planted_effect_is_found(contrast: LifetimeContrast) -> None:
     assert contrast.part("together").low > 0
     assert contrast.sentence().startswith("'mail' adds to the value of a customer")
     assert "if the effect lasts" in contrast.sentence()
-    assert contrast.number().endswith("per customer")
+    assert contrast.number_label().endswith("per customer")
     assert " EUR (" in contrast.number()
     assert contrast.refits_failed == 0
     assert contrast.to_frame()["part"].tolist() == ["so far", "ahead", "together"]
@@ -157,7 +157,7 @@ def test_a_small_arm_gives_the_measured_part_only() -> None:
     assert np.isnan(found.part("together").low)
     assert np.isfinite(found.part("so far").low)
     assert found.sentence().startswith("Nothing can be said about the time ahead")
-    assert found.number().endswith("per customer")
+    assert found.number_label().endswith("per customer")
 
 
 def test_a_far_horizon_is_warned_about(few: Arms) -> None:

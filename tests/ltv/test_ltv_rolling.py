@@ -176,7 +176,7 @@ def test_good_tests_publish(ahead: LifetimePredictions, tests: RollingOrigin) ->
     assert found.verdict == "publish"
     assert found.is_publishable
     assert found.sentence().startswith("This forecast can be published")
-    assert "26 weeks" in found.number()
+    assert "26 weeks" in found.number_label()
     assert not found.reasons
     assert not found.cautions
 

@@ -52,7 +52,7 @@ def test_target_where_one_half_pays_and_the_other_does_not() -> None:
     found = judged(*spending((2.0, 0.0)))
     assert found.choice == "target"
     assert found.sentence().startswith("Target: contact only those chosen.")
-    assert "chosen" in found.number()
+    assert "chosen" in found.number_label()
 
 
 def test_everyone_where_both_halves_pay() -> None:
