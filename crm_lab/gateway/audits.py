@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from crm_lab.gateway.operations import moment, valid_orders
+from crm_lab.gateway.expressions import address_key, moment, valid_orders
 from crm_lab.gateway.store import sql_text
 
 EXEMPT_KIND = "exempt message"
@@ -15,15 +15,19 @@ EXEMPT_KIND = "exempt message"
 
 
 def contacts() -> str:
-    """Give every address, identity and household of every customer: contact, customer_id."""
-    return """
-        select channel || ':' || lower(address) as contact, customer_id from contact_point
+    """Give every address, identity and household of every customer: contact, customer_id.
+
+    An address stands as its key, and a phone is one contact whether it rings or gets texts.
+    """
+    kind = "case when channel in ('sms', 'call') then 'phone' else channel end"
+    return f"""
+        select {kind} || ':' || {address_key("address")} as contact, customer_id
+        from contact_point
         union
         select 'household:' || household_id, customer_id from customer
         where household_id is not null
         union
-        select case identity_type when 'phone' then 'sms' else identity_type end
-               || ':' || lower(identity_value), customer_id
+        select identity_type || ':' || {address_key("identity_value")}, customer_id
         from customer_identity where identity_type in ('email', 'phone')
     """
 

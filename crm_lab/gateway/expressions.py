@@ -1,4 +1,4 @@
-"""Pieces of SQL that every operation is made of: the hash, moments, days, orders that count.
+"""Pieces of SQL that every operation is made of: the hash, addresses, moments, days, orders.
 
 What differs between engines stands here, one expression each.
 """
@@ -51,3 +51,26 @@ def valid_orders() -> str:
         "select customer_id, ordered_at, net_revenue, cost from orders"
         " where customer_id is not null and status is distinct from 'cancelled'"
     )
+
+
+def address_key(column: str) -> str:
+    """Write the key by which addresses are compared: two spellings of one address have one key.
+
+    A phone number (10 to 15 digits and no letter) is its digits; written in the Russian way, with
+    8 in front or without a country, it gets its 7. Everything else is lower-cased and trimmed. The
+    same rule in Python stands in :func:`crm_lab.campaigns.send_lists.address_key`.
+    """
+    digits = f"regexp_replace({column}, '[^0-9+]+', '', 'g')"
+    national = "^(?:8([0-9]{10})|(9[0-9]{9}))$"
+    phone = f"replace(regexp_replace({digits}, '{national}', '7\\1\\2'), '+', '')"
+    return (
+        f"(case when not regexp_matches({column}, '[@_/a-zA-Z]|\\p{{L}}')"
+        f" and length({column}) >= 10 and length({phone}) between 10 and 15"
+        f" then {phone} else lower(trim({column})) end)"
+    )
+
+
+def is_email(column: str) -> str:
+    """Write whether a text can be an e-mail address: one @, something before it, a dot after."""
+    pattern = "[^@\\s]+@[^@\\s.]+([.][^@\\s.]+)+"
+    return f"regexp_full_match(trim({column}), '{pattern}')"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from crm_lab.gateway.expressions import moment, valid_orders
+from crm_lab.gateway.expressions import address_key, is_email, moment, valid_orders
 from crm_lab.gateway.store import sql_text
 
 
@@ -12,39 +12,71 @@ def reachability(channel: str, as_of: datetime) -> str:
     """One row per customer known at ``as_of``: address, consent, suppression, ``eligible``.
 
     The last consent event for advertising counts (for this channel or for all); of two at the
-    same moment, the one that takes consent away. A suppression counts from its start to its end,
-    for the customer, or for an address of this channel and everybody who shares it. Of several
-    addresses that work, the primary one is taken.
+    same moment, the one that takes consent away. Whoever unsubscribes from a message or complains
+    about it takes consent away in its channel, in every channel where the message names none. A
+    suppression counts from its start to its end, for the customer, or for an address of this
+    channel and everybody who shares it. An address from which a message came back for good does
+    not work, for nobody who shares it, unless it was collected after that. Of several addresses
+    that work, the primary one is taken.
+
+    Nobody leaves an assignment by this: it decides who joins a draw and who is on a list.
     """
     now = moment(as_of)
     name = sql_text(channel)
+    works = "coalesce(c.status, 'unknown') in ('valid', 'unknown')"
+    if channel == "email":
+        works += f" and {is_email('c.address')}"
     return f"""
-        with address as (
+        with point as (
+            select customer_id, contact_point_id, address, is_primary, status, collected_at,
+                   {address_key("address")} as address_key
+            from contact_point where channel = '{name}'
+        ),
+        answer as (
+            select s.customer_id, s.contact_point_id, e.type = 'bounce_hard' as is_bounce,
+                   max(e."at") as "at"
+            from delivery_event as e join send as s on s.send_id = e.send_id
+            where e.type in ('unsubscribe', 'complaint', 'bounce_hard') and e."at" <= {now}
+              and (s.channel is null or s.channel = '{name}')
+            group by 1, 2, 3
+        ),
+        bounced as (
+            select c.address_key, max(b."at") as "at"
+            from answer as b
+            join point as c on c.customer_id = b.customer_id
+             and (b.contact_point_id is null or b.contact_point_id = c.contact_point_id)
+            where b.is_bounce and (c.collected_at is null or c.collected_at <= b."at")
+            group by 1
+        ),
+        address as (
             select customer_id, contact_point_id
             from (
-                select customer_id, contact_point_id, row_number() over (
-                    partition by customer_id
-                    order by coalesce(is_primary, false) desc, contact_point_id
+                select c.customer_id, c.contact_point_id, row_number() over (
+                    partition by c.customer_id
+                    order by coalesce(c.is_primary, false) desc, c.contact_point_id
                 ) as place
-                from contact_point
-                where channel = '{name}' and coalesce(status, 'unknown') in ('valid', 'unknown')
+                from point as c left join bounced as b on b.address_key = c.address_key
+                where {works} and (b."at" is null or c.collected_at > b."at")
             ) as ranked
             where place = 1
         ),
         any_address as (
-            select distinct customer_id from contact_point where channel = '{name}'
+            select distinct customer_id from point
         ),
         consent as (
             select customer_id, action
             from (
                 select customer_id, action, row_number() over (
                     partition by customer_id
-                    order by "at" desc, case when action = 'granted' then 1 else 0 end,
-                             consent_event_id desc
+                    order by "at" desc, case when action = 'granted' then 1 else 0 end, action
                 ) as latest
-                from consent_event
-                where purpose = 'advertising' and "at" <= {now}
-                  and (channel is null or channel = '{name}')
+                from (
+                    select customer_id, action, "at" from consent_event
+                    where purpose = 'advertising' and "at" <= {now}
+                      and (channel is null or channel = '{name}')
+                    union all
+                    select customer_id, 'withdrawn', "at" from answer where not is_bounce
+                ) as said
             ) as ranked
             where latest = 1
         ),
@@ -58,10 +90,8 @@ def reachability(channel: str, as_of: datetime) -> str:
             union
             select shared.customer_id
             from suppression_now as s
-            join contact_point as c on c.contact_point_id = s.contact_point_id
-            join contact_point as shared
-              on shared.channel = c.channel and lower(shared.address) = lower(c.address)
-            where c.channel = '{name}'
+            join point as c on c.contact_point_id = s.contact_point_id
+            join point as shared on shared.address_key = c.address_key
         ),
         judged as (
             select
@@ -85,7 +115,7 @@ def reachability(channel: str, as_of: datetime) -> str:
         )
         select judged.*, c.address, obstacle is null as eligible
         from judged
-        left join contact_point as c on c.contact_point_id = judged.contact_point_id
+        left join point as c on c.contact_point_id = judged.contact_point_id
     """
 
 
@@ -164,10 +194,10 @@ def recipients_of(scope: str, channel: str, as_of: datetime, *, protected: tuple
             where variant = 'control' and scope in ({listed})
         ),
         protected_address as (
-            select lower(c.address) as address
+            select {address_key("c.address")} as address_key
             from contact_point as c join protected as p on p.customer_id = c.customer_id
             union
-            select lower(i.identity_value)
+            select {address_key("i.identity_value")}
             from customer_identity as i join protected as p on p.customer_id = i.customer_id
             where i.identity_type in ('email', 'phone')
         ),
@@ -184,7 +214,7 @@ def recipients_of(scope: str, channel: str, as_of: datetime, *, protected: tuple
                 when m.variant = 'rest' then 'left out by the plan'
                 when r.customer_id is null then 'no longer known'
                 when r.obstacle is not null then r.obstacle
-                when lower(r.address) in (select address from protected_address)
+                when {address_key("r.address")} in (select address_key from protected_address)
                     then 'shares an address with a control customer'
                 when r.household_id in (select household_id from protected_household)
                     then 'shares a household with a control customer'
@@ -198,7 +228,8 @@ def recipients_of(scope: str, channel: str, as_of: datetime, *, protected: tuple
 def control_contacts(protected: tuple[str, ...]) -> str:
     """Select ids and addresses that no send list may hold: of every control of these scopes.
 
-    An address is one that the customer has, or one under which another system knows them.
+    An address is one that the customer has, or one under which another system knows them, each as
+    its key.
     """
     listed = ", ".join(f"'{sql_text(name)}'" for name in protected)
     return f"""
@@ -207,9 +238,9 @@ def control_contacts(protected: tuple[str, ...]) -> str:
             where variant = 'control' and scope in ({listed})
         ),
         addresses as (
-            select customer_id, lower(address) as address from contact_point
+            select customer_id, {address_key("address")} as address from contact_point
             union
-            select customer_id, lower(identity_value) from customer_identity
+            select customer_id, {address_key("identity_value")} from customer_identity
             where identity_type in ('email', 'phone')
         )
         select p.customer_id, a.address

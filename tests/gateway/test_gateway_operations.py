@@ -14,8 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crm_lab.campaigns import send_lists
 from crm_lab.datasets import load_cdnow, write_cdnow
-from crm_lab.gateway import load_map, operations
+from crm_lab.gateway import audits, load_map, operations
+from crm_lab.gateway.expressions import address_key
 from crm_lab.ltv import purchase_history
 
 NOW = datetime(2024, 6, 1, 12)
@@ -79,8 +81,10 @@ class Contacts:
     def __init__(self, company):
         self.company = company
         self.people = ["id,made,test"]
-        self.points = ["id,client,channel,address,primary,status"]
+        self.points = ["id,client,channel,address,primary,status,collected"]
         self.consents = ["id,client,channel,action,at"]
+        self.sends = ["id,client,point,channel"]
+        self.answers = ["id,send,at,type"]
         self.stops = ["id,client,point,channel,from,to"]
 
     def person(self, name, *, made=EARLIER, test="no", status="valid", consent="granted"):
@@ -90,15 +94,30 @@ class Contacts:
         if consent:
             self.consent(name, consent)
 
-    def point(self, name, *, number=1, channel="email", address="", primary="", status="valid"):
-        at = address or f"{name}{number}@example.org"
-        self.points.append(f"{name}/{number},{name},{channel},{at},{primary},{status}")
+    def point(
+        self,
+        name,
+        *,
+        number=1,
+        channel="email",
+        address="",
+        primary="",
+        status="valid",
+        collected="",
+    ):
+        at = address or f"{name}{number}@example.org".replace(" ", "-")
+        self.points.append(f"{name}/{number},{name},{channel},{at},{primary},{status},{collected}")
 
     def consent(self, name, action, *, at=EARLIER, channel=""):
         self.consents.append(f"k{len(self.consents):03d},{name},{channel},{action},{at}")
 
     def stop(self, *, name="", point="", channel="", since=EARLIER, to=""):
         self.stops.append(f"s{len(self.stops)},{name},{point},{channel},{since},{to}")
+
+    def answer(self, name, kind, *, at=EARLIER, channel="email", point=""):
+        """A message of ``channel`` to the customer and what came of it."""
+        self.sends.append(f"m{len(self.sends)},{name},{point},{channel}")
+        self.answers.append(f"a{len(self.answers)},m{len(self.sends) - 1},{at},{kind}")
 
     def obstacles(self, channel="email"):
         load = self.company.load
@@ -108,7 +127,7 @@ class Contacts:
         load(
             "contact_point",
             "{contact_point_id: id, customer_id: client, channel: channel, address: address,"
-            " is_primary: primary, status: status}",
+            " is_primary: primary, status: status, collected_at: collected}",
             self.text(self.points),
         )
         load(
@@ -124,7 +143,23 @@ class Contacts:
                 " reason: {value: manual}, channel: channel, from_at: from, to_at: to}",
                 self.text(self.stops),
             )
-        self.frame = self.company.frame(operations.reachability(channel, NOW)).set_index(
+        if len(self.answers) > 1:
+            load("campaign", "{campaign_id: id}", "id\nspring\n")
+            load(
+                "send",
+                "{send_id: id, campaign_id: {value: spring}, customer_id: client,"
+                " contact_point_id: point, channel: channel}",
+                self.text(self.sends),
+            )
+            load(
+                "delivery_event",
+                "{delivery_event_id: id, send_id: send, at: at, type: type}",
+                self.text(self.answers),
+            )
+        return self.judged(channel)
+
+    def judged(self, channel="email", at=NOW):
+        self.frame = self.company.frame(operations.reachability(channel, at)).set_index(
             "customer_id"
         )
         assert self.frame.index.is_unique
@@ -220,6 +255,147 @@ def test_suppressions_count_within_their_time_channel_and_address(contacts):
     contacts.stop(point="sms point/2")
     suppressed = [name for name, why in contacts.obstacles().items() if why == "suppressed"]
     assert sorted(suppressed) == ["now", "point", "starts now", "twin"]
+
+
+def test_who_unsubscribes_or_complains_is_not_written_to_in_that_channel(contacts):
+    for name in (
+        "left",
+        "annoyed",
+        "clicked",
+        "later",
+        "by sms",
+        "somewhere",
+        "back",
+        "left again",
+    ):
+        contacts.person(name)
+    contacts.person("never asked", consent="")
+    contacts.answer("left", "unsubscribe", at="2024-06-01 12:00:00")
+    contacts.answer("annoyed", "complaint")
+    contacts.answer("clicked", "click")
+    contacts.answer("later", "unsubscribe", at=LATER)
+    contacts.answer("by sms", "unsubscribe", channel="sms")
+    contacts.answer("somewhere", "unsubscribe", channel="")
+    contacts.answer("never asked", "unsubscribe")
+    for name in ("back", "left again"):
+        contacts.answer(name, "unsubscribe", at="2024-03-01")
+        contacts.consent(name, "granted", at="2024-04-01", channel="email")
+    contacts.answer("left again", "complaint", at="2024-05-01")
+    found = contacts.obstacles()
+    assert {name for name, why in found.items() if why == "consent withdrawn"} == {
+        "left",
+        "annoyed",
+        "somewhere",
+        "never asked",
+        "left again",
+    }
+    assert {name for name, why in found.items() if why is None} == {
+        "clicked",
+        "later",
+        "by sms",
+        "back",
+    }
+    assert contacts.judged(at=datetime(2024, 6, 1, 11))["left"] is None
+    assert contacts.judged(at=datetime(2030, 1, 1))["later"] == "consent withdrawn"
+
+
+def test_an_address_from_which_mail_came_back_does_not_work_until_it_is_another(contacts):
+    for name in ("gone", "soft", "twin", "two", "renewed", "no point named", "later"):
+        contacts.person(name, status=None)
+    for name in ("soft", "no point named", "later"):
+        contacts.point(name)
+    contacts.point("gone", address="Shared@example.org")
+    contacts.point("twin", address="shared@example.org")
+    contacts.point("two", number=1, primary="yes")
+    contacts.point("two", number=2)
+    contacts.point("renewed", collected="2024-05-01")
+    contacts.answer("gone", "bounce_hard", point="gone/1")
+    contacts.answer("soft", "bounce_soft", point="soft/1")
+    contacts.answer("two", "bounce_hard", point="two/1")
+    contacts.answer("renewed", "bounce_hard", at="2024-04-01", point="renewed/1")
+    contacts.answer("no point named", "bounce_hard")
+    contacts.answer("later", "bounce_hard", at=LATER, point="later/1")
+    assert contacts.obstacles() == {
+        "gone": "address does not work",
+        "soft": None,
+        "twin": "address does not work",
+        "two": None,
+        "renewed": None,
+        "no point named": "address does not work",
+        "later": None,
+    }
+    assert contacts.frame.loc["two", "contact_point_id"] == "two/2"
+
+
+@pytest.mark.parametrize(
+    ("address", "works"),
+    [
+        ("anna@example.org", True),
+        ("анна@почта.рф", True),
+        ("a.b+c@mail.example.org", True),
+        ("maria310 at gmail.com", False),
+        ("anna@example", False),
+        ("anna@@example.org", False),
+        ("anna@b@example.org", False),
+        ("@example.org", False),
+        ("anna@.org", False),
+        ("anna@example.", False),
+        ("an na@example.org", False),
+    ],
+)
+def test_what_is_no_email_address_does_not_work(contacts, address, works):
+    contacts.person("a", status=None)
+    contacts.point("a", address=address)
+    assert contacts.obstacles() == {"a": None if works else "address does not work"}
+
+
+KEYS = [
+    ("+7 (900) 035-72-96", "79000357296"),
+    ("8 900 035 72 96", "79000357296"),
+    ("8(900)035-72-96", "79000357296"),
+    ("900\u00a0035 72 96", "79000357296"),
+    ("79000357296", "79000357296"),
+    ("+84 912 345 678", "84912345678"),
+    ("+1 (800) 555-0199", "18005550199"),
+    ("12345", "12345"),
+    ("8123456789@example.org", "8123456789@example.org"),
+    ("Анна@Пример.РФ", "анна@пример.рф"),
+    ("@Anna", "@anna"),
+    ("id_9001234567", "id_9001234567"),
+]
+
+
+@pytest.mark.parametrize(("address", "key"), KEYS)
+def test_spellings_of_one_address_have_one_key(address, key):
+    with duckdb.connect() as engine:
+        found = engine.execute(
+            f"select {address_key('written')} from (select ? as written)", [address]
+        ).fetchone()
+    assert found == (key,)
+    assert send_lists.address_key(address) == key
+
+
+def test_who_shares_a_phone_shares_it_however_it_is_written(contacts):
+    for name in ("a", "b", "c"):
+        contacts.person(name)
+    contacts.point("a", number=2, channel="sms", address="+7 (900) 035-72-96")
+    contacts.point("b", number=2, channel="call", address="8 900 035 72 96")
+    contacts.point("c", number=2, channel="sms", address="8 900 035 72 97")
+    contacts.stop(point="a/2")
+    contacts.obstacles()
+    shared = contacts.company.frame(audits.shared_contacts())
+    assert shared["customer_id"].tolist() == ["a", "b"]
+    assert set(shared["contact"]) == {"phone:79000357296"}
+
+
+def test_a_suppressed_phone_is_suppressed_however_it_is_written(contacts):
+    for name in ("a", "b"):
+        contacts.person(name)
+    contacts.point("a", number=2, channel="sms", address="+7 (900) 035-72-96")
+    contacts.point("b", number=2, channel="sms", address="8 900 035 72 96")
+    contacts.stop(point="a/2")
+    contacts.obstacles()
+    assert contacts.judged("sms") == {"a": "suppressed", "b": "suppressed"}
 
 
 def test_the_primary_address_that_works_is_taken(contacts):
