@@ -232,11 +232,13 @@ def _read_list(path: Path) -> pd.DataFrame:
         )
     frame["customer_id"] = frame["customer_id"].map(as_written)
     try:
-        frame["scheduled_at"] = pd.to_datetime(frame["scheduled_at"], format="%Y-%m-%d %H:%M:%S")
+        # with an offset; lists of earlier versions have none and are UTC
+        moments = pd.to_datetime(frame["scheduled_at"], format="ISO8601", utc=True)
     except ValueError as problem:
         raise FileError(
             say("a time cannot be read ({problem})", problem=problem), where=str(path)
         ) from None
+    frame["scheduled_at"] = moments.dt.tz_localize(None)
     return frame
 
 

@@ -15,9 +15,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -38,6 +39,8 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 QUOTE = "'"
 PHONE = re.compile(r"\+[0-9]{7,15}")
 """An international phone number: a spreadsheet reads it as a number, and a quote would break it."""
+NO_PHONE = re.compile(r"[@_/]|[^\W\d]")
+NO_DIGIT = re.compile("[^0-9]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -94,7 +97,7 @@ class SendListExport(Result):
 
 
 def export_send_list(
-    gateway: Gateway, plan: Plan, *, folder: Path, as_of: datetime
+    gateway: Gateway, plan: Plan, *, folder: Path, as_of: datetime, timezone: str = "UTC"
 ) -> SendListExport:
     """Write the send list of an assigned experiment, one CSV file per arm.
 
@@ -108,6 +111,8 @@ def export_send_list(
         Gets one file per arm.
     as_of : datetime
         Business time of the export (UTC): consent and suppressions count as they are then.
+    timezone : str
+        IANA name of the company's zone: ``scheduled_at`` is written in it, with its offset.
 
     Raises
     ------
@@ -141,13 +146,14 @@ def export_send_list(
     guard(recipients, protected)
     recipients["send_id"] = plan.name + f"/{WAVE}/" + recipients["customer_id"]
     recipients["scheduled_at"] = max(as_of, plan.starts_at)
-    contents = {arm: _content(plan, recipients, arm) for arm in plan.arms}
+    contents = {arm: _content(plan, recipients, arm, timezone) for arm in plan.arms}
     hashes = {arm: hashlib.sha256(text.encode()).hexdigest() for arm, text in contents.items()}
     rows = {arm: int((recipients["variant"] == arm).sum()) for arm in plan.arms}
     waterfall = _waterfall(audience, judged)
     payload = {
         "wave": WAVE,
         "at": as_of.isoformat(),
+        "timezone": timezone,
         "files": {arm: {"sha256": hashes[arm], "rows": rows[arm]} for arm in plan.arms},
         "waterfall": [list(step) for step in waterfall],
         "controls_protected": int(protected["customer_id"].nunique()),
@@ -206,8 +212,8 @@ def guard(recipients: pd.DataFrame, protected: pd.DataFrame) -> None:
     recipients : pandas.DataFrame
         Columns customer_id, address.
     protected : pandas.DataFrame
-        Columns customer_id, address: the control group. Letter case and spaces around an address
-        make no difference.
+        Columns customer_id, address: the control group. Addresses are compared by
+        :func:`address_key`.
 
     Raises
     ------
@@ -235,7 +241,8 @@ def _export_again(
     with gateway.reader() as reader:
         sent = reader.frame(operations.sent_list(plan.name, WAVE))
         protected = reader.frame(operations.control_contacts(protected_scopes(gateway, plan)))
-    contents = {arm: _content(plan, sent, arm) for arm in plan.arms}
+    zone = str(payload.get("timezone", ""))
+    contents = {arm: _content(plan, sent, arm, zone) for arm in plan.arms}
     recorded = payload["files"]
     assert isinstance(recorded, Mapping)  # as this module wrote it
     changed = [
@@ -267,7 +274,7 @@ def _export_again(
     )
 
 
-def _content(plan: Plan, recipients: pd.DataFrame, arm: str) -> str:
+def _content(plan: Plan, recipients: pd.DataFrame, arm: str, timezone: str) -> str:
     rows = recipients[recipients["variant"] == arm].sort_values("send_id")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -276,13 +283,31 @@ def _content(plan: Plan, recipients: pd.DataFrame, arm: str) -> str:
         cells = (
             row.send_id,
             row.customer_id,
-            row.address,
+            _address(row.address, plan.channel) if timezone else row.address,
             row.variant,
             plan.messages[arm],
-            f"{row.scheduled_at:%Y-%m-%d %H:%M:%S}",
+            _scheduled(row.scheduled_at, timezone),
         )
         writer.writerow([inert(str(value)) for value in cells])
     return out.getvalue()
+
+
+def _address(address: str, channel: str) -> str:
+    """Write a phone number as sending services take it: + and digits; the rest as it is."""
+    key = address_key(address)
+    is_phone = channel in ("sms", "call") and key.isdigit() and len(key) > 10
+    return f"+{key}" if is_phone else address
+
+
+def _scheduled(moment: datetime, timezone: str) -> str:
+    """Write a UTC moment as the company's local time with its offset.
+
+    Lists exported before the zone was recorded (``timezone`` is empty) were written in UTC.
+    """
+    if not timezone:
+        return f"{moment:%Y-%m-%d %H:%M:%S}"
+    local = moment.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone))
+    return local.isoformat(sep=" ", timespec="seconds")
 
 
 def inert(text: str) -> str:
@@ -303,8 +328,26 @@ def as_written(cell: str) -> str:
     return cell.removeprefix(QUOTE)
 
 
+def address_key(address: str) -> str:
+    """Give the key by which addresses are compared; the rule of the gateway, written again.
+
+    Examples
+    --------
+    >>> address_key("+7 (900) 035-72-96"), address_key("8 900 035 72 96"), address_key(" A@B.ru")
+    ('79000357296', '79000357296', 'a@b.ru')
+    """
+    digits = NO_DIGIT.sub("", address)
+    if NO_PHONE.search(address) or not 10 <= len(digits) <= 15:
+        return address.strip().lower()
+    if address.strip().startswith("+"):
+        return digits
+    if len(digits) == 11 and digits[0] == "8":
+        return "7" + digits[1:]
+    return "7" + digits if len(digits) == 10 and digits[0] == "9" else digits
+
+
 def _comparable(addresses: pd.Series[str]) -> set[str]:
-    return set(addresses.dropna().str.strip().str.lower())
+    return {address_key(address) for address in addresses.dropna()}
 
 
 def _write(folder: Path, plan: Plan, contents: Mapping[str, str]) -> dict[str, Path]:

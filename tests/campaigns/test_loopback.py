@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crm_lab.campaigns.loopback import PLANTED_FILE, PlantedCheck, read_planted, run_loopback
+from crm_lab.campaigns.loopback import (
+    PLANTED_FILE,
+    PlantedCheck,
+    _read_list,
+    read_planted,
+    run_loopback,
+)
 from crm_lab.errors import DesignError, FileError, LedgerError
 from crm_lab.simulation.shops import Shop
 from crm_lab.workbench import Workbench
@@ -200,6 +206,14 @@ def run(folder: Path, **changes: object) -> pd.DataFrame:
     }
     run_loopback({"arm": path}, TILL, **(options | changes))  # type: ignore[arg-type]
     return planted_rows(folder / "back")
+
+
+def test_lists_with_and_without_an_offset_are_read_alike(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    SEND_LIST.to_csv(path, index=False)
+    before = _read_list(path)
+    SEND_LIST.assign(scheduled_at="2024-05-01 00:00:00+03:00").to_csv(path, index=False)
+    pd.testing.assert_frame_equal(_read_list(path), before)
 
 
 def test_times_of_the_till_are_local_and_planted_ones_lie_in_the_window(tmp_path: Path) -> None:

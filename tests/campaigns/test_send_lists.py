@@ -89,7 +89,7 @@ def test_files_hold_what_the_ledger_says(workbench_at: WorkbenchAt) -> None:
         assert len(frame) == exported.rows[arm] == entry.payload["files"][arm]["rows"]
         assert set(frame["variant"]) == {arm}
         assert set(frame["message"]) == {f"{arm}-1"}
-        assert set(frame["scheduled_at"]) == {"2024-05-01 00:00:00"}
+        assert set(frame["scheduled_at"]) == {"2024-05-01 00:00:00+00:00"}
         assert frame["send_id"].tolist() == sorted(f"{sw.NAME}/1/" + frame["customer_id"])
     with workbench.gateway.reader() as reader:
         assert reader.count("send") == sum(exported.rows.values())
@@ -419,6 +419,123 @@ def test_an_audience_of_which_nobody_may_be_contacted_any_more_gives_empty_lists
     assert set(exported.rows.values()) == {0}
     assert dict(exported.waterfall)["on the list"] == 0
     assert workbench.experiment(sw.NAME).export(as_of=sw.STARTS_AT).was_exported
+
+
+def load_answers(workbench: Workbench, answers: dict[str, str], *, at: str) -> None:
+    """Load what a sending service reports about messages of the first experiment."""
+    folder = workbench.settings.folder
+    pd.DataFrame(
+        {
+            "id": [f"answer-{name}" for name in answers],
+            "send": [f"{sw.NAME}/1/{name}" for name in answers],
+            "type": list(answers.values()),
+            "at": at,
+        }
+    ).to_csv(folder / "incoming" / "answers.csv", index=False)
+    (folder / "maps" / "answers.yml").write_text(
+        "table: delivery_event\nsource_system: esp\nfiles: answers.csv\ncolumns:"
+        " {delivery_event_id: id, send_id: send, type: type, at: at}\n"
+    )
+    workbench.import_file(folder / "maps" / "answers.yml", folder / "incoming" / "answers.csv")
+
+
+def test_who_unsubscribes_is_on_no_later_list_and_stays_in_what_was_drawn(
+    workbench_at: WorkbenchAt,
+) -> None:
+    """Intention to treat: an answer to a message ends messages, it does not undo a draw."""
+    workbench = workbench_at("exported")
+    folder = workbench.settings.lists_folder
+    kinds = ("unsubscribe", "complaint", "bounce_hard", "click")
+    ids = [name for path in sorted(folder.rglob("*.csv")) for name in read(path)["customer_id"]]
+    answers = dict(zip(ids, kinds, strict=False))
+    left = {name for name, kind in answers.items() if kind != "click"}
+    sw.write_experiment(workbench.settings.folder, "before", shares={"all": 1.0})
+    workbench.experiment("before").assign(as_of=sw.ASSIGNED_AT)
+    assigned_before = sw.assignment(workbench)
+    load_answers(workbench, answers, at="2024-05-01 00:00:01")
+
+    export = workbench.experiment("before").export(as_of=datetime(2024, 5, 2))
+    listed = set(read(export.files["all"])["customer_id"])
+    assert set(answers) - listed == left
+    assert dict(export.waterfall)["without: consent withdrawn"] < 0
+    assert sw.assignment(workbench) == assigned_before
+    assert set(answers) <= sw.people(workbench, "experiment:before", "all")
+
+    sw.write_experiment(workbench.settings.folder, "after", shares={"all": 1.0})
+    workbench.experiment("after").assign(as_of=datetime(2024, 5, 1))
+    assert left <= sw.people(workbench, "experiment:after", "all")
+    sw.write_experiment(workbench.settings.folder, "later", shares={"all": 1.0})
+    workbench.experiment("later").assign(as_of=datetime(2024, 5, 2))
+    assert set(answers) & sw.people(workbench, "experiment:later", "all") == set(answers) - left
+
+
+def test_times_of_a_list_are_those_of_the_company_with_their_offset(
+    workbench_at: WorkbenchAt,
+) -> None:
+    workbench = workbench_at("assigned")
+    plan = workbench.experiment(sw.NAME).registered()
+    folder = workbench.settings.lists_folder
+    exported = send_lists.export_send_list(
+        workbench.gateway,
+        plan,
+        folder=folder,
+        as_of=datetime(2024, 5, 4, 21),
+        timezone="Europe/Moscow",
+    )
+    for path in exported.files.values():
+        assert set(read(path)["scheduled_at"]) == {"2024-05-05 00:00:00+03:00"}
+    files = list_files(workbench)
+    again = send_lists.export_send_list(
+        workbench.gateway, plan, folder=folder, as_of=datetime(2024, 5, 6), timezone="Asia/Tokyo"
+    )
+    assert again.was_exported
+    assert list_files(workbench) == files
+
+
+def test_a_list_of_before_zones_were_written_is_given_again_as_it_was(
+    workbench_at: WorkbenchAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workbench = workbench_at("assigned")
+    record = Gateway.append
+
+    def without_zone(self: Gateway, *arguments: Any, **options: Any) -> Any:
+        entries = options["entries"]
+        options["entries"] = lambda reader, files: [
+            (kind, subject, {name: value for name, value in payload.items() if name != "timezone"})
+            for kind, subject, payload in entries(reader, files)
+        ]
+        return record(self, *arguments, **options)
+
+    with monkeypatch.context() as older:
+        older.setattr(Gateway, "append", without_zone)
+        older.setattr(send_lists, "_scheduled", lambda moment, _: f"{moment:%Y-%m-%d %H:%M:%S}")
+        workbench.experiment(sw.NAME).export(as_of=sw.STARTS_AT)
+    files = list_files(workbench)
+    assert workbench.experiment(sw.NAME).export(as_of=sw.STARTS_AT).was_exported
+    assert list_files(workbench) == files
+
+
+@pytest.mark.parametrize(
+    ("address", "channel", "written"),
+    [
+        ("8 (900) 035-72-96", "sms", "+79000357296"),
+        ("+7 (900) 035-72-96", "call", "+79000357296"),
+        ("12345", "sms", "12345"),
+        ("@anna", "messenger", "@anna"),
+        ("anna@example.org", "email", "anna@example.org"),
+    ],
+)
+def test_a_phone_on_a_list_is_written_as_services_take_it(
+    address: str, channel: str, written: str
+) -> None:
+    assert send_lists._address(address, channel) == written
+
+
+def test_the_guard_knows_a_phone_however_it_is_written() -> None:
+    listed = pd.DataFrame({"customer_id": ["a"], "address": ["8 900 035-72-96"]})
+    controls = pd.DataFrame({"customer_id": ["b"], "address": ["+7 (900) 035 72 96"]})
+    with pytest.raises(GuardError, match="0 by id, 1 by a shared address"):
+        guard(listed, controls)
 
 
 def test_nobody_left_out_by_the_plan_is_on_a_list(workbench_at: WorkbenchAt) -> None:
