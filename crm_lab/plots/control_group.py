@@ -12,7 +12,7 @@ from crm_lab.experiments.control_group import BALANCE_LIMIT, ControlGroupStatus
 from crm_lab.experiments.outlook import HoldoutOutlook
 from crm_lab.experiments.preview import PlanPreview, PowerTable
 from crm_lab.language import say, say_many, word
-from crm_lab.plots.axes import TickKind, localise_axes
+from crm_lab.plots.axes import TickKind, legend_below, localise_axes
 from crm_lab.plots.palette import CONTROL, PALE, TREATED, ZERO
 
 
@@ -144,7 +144,7 @@ def plot_calibration(result: Calibration, *, ax: Axes | None = None) -> Axes:
         )
     )
     ax.set_title(say("How often is an effect claimed where there is none?"), loc="left")
-    ax.legend(frameon=False, fontsize="small")
+    legend_below(ax)
     return _clean(ax)
 
 

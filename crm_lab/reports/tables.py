@@ -21,6 +21,8 @@ _EMPTY = {"", "n/a", "nan", "NaN", "None", "–", "-"}
 _OPENING = re.compile(r"<table[^>]*>")
 _LONG_TEXT = 36
 _STACKED_FROM, _STACKED_ROWS = 3, 12
+_MANY_COLUMNS = 6
+"""From so many columns on cells may break, so that the last ones are seen without scrolling."""
 
 
 def dressed(clean: str) -> str:
@@ -60,6 +62,8 @@ def _marked(table: str) -> str:
     }
     stacks = len(names) >= _STACKED_FROM and len(rows) <= _STACKED_ROWS
     form = "stacks" if stacks else "pairs" if len(names) < _STACKED_FROM else "sticks"
+    if len(names) >= _MANY_COLUMNS:
+        form += " many"
     opened = _OPENING.sub(f'<table class="{form}">', table, count=1)
     top, end, rest = opened.rpartition("</thead>")
     named = names if stacks else []
