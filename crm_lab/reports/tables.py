@@ -17,6 +17,9 @@ _NUMBER = re.compile(
     r"[-+−<>≈~]?\s?[$€£¥]?\s?[\d∞][\d\s.,:%∞+−–-]*"
     r"([A-Za-zА-Яа-яЁё₽₸$€£¥%].{0,24}(\(.*)?|\(.*)?\Z"
 )
+_INTERVAL = re.compile(r"\([^()<>]{0,30}\d[^()<>]{0,30}\)|&lt; (?=\d)")
+"""What a line must not break: an interval, a p-value below its smallest."""
+_UNBROKEN = "\N{NO-BREAK SPACE}"
 _EMPTY = {"", "n/a", "nan", "NaN", "None", "–", "-"}
 _OPENING = re.compile(r"<table[^>]*>")
 _LONG_TEXT = 36
@@ -83,6 +86,7 @@ def _row(row: str, text_columns: set[int], names: Sequence[str]) -> str:
             words.append("long")
         look = f' class="{" ".join(words)}"' if words and "class=" not in found[2] else ""
         name = f' data-label="{html.escape(names[column])}"' if column < len(names) else ""
-        return f"<{found[1]}{found[2]}{look}{name}>{found[3]}</{found[1]}>"
+        inner = _INTERVAL.sub(lambda ends: ends[0].replace(" ", _UNBROKEN), found[3])
+        return f"<{found[1]}{found[2]}{look}{name}>{inner}</{found[1]}>"
 
     return _CELL.sub(mark, row)

@@ -93,7 +93,7 @@ def test_tables_keep_their_headers_and_get_a_box() -> None:
     cell = nbformat.v4.new_code_cell("1", outputs=[output])
     html = render_body(nbformat.v4.new_notebook(cells=[cell])).html
     assert '<th scope="col" class="text">a</th><th scope="col">b</th>' in html
-    assert '<td class="text">x</td><td>+1.2 % (0.3 to 2.1 %)</td>' in html
+    assert '<td class="text">x</td><td>+1.2 % (0.3\u00a0to\u00a02.1\u00a0%)</td>' in html
     assert (
         '<div class="table-box" tabindex="0" role="group" aria-label="Table"><table class="pairs">'
         in html
