@@ -365,6 +365,8 @@ def _headings(line: str, below: str) -> dict[int, str]:
     Headings of one plain word, such as ``address``, count only where the next line is a row of the
     same width, since prose has such words too.
     """
+    if "_" not in line and not line.startswith(" "):
+        return {}
     words = {found.end(): column_kind(found[0]) for found in _WORD.finditer(line)}
     if any("_" in found[0] and words[found.end()] for found in _WORD.finditer(line)):
         return words
@@ -382,6 +384,8 @@ def _headings(line: str, below: str) -> dict[int, str]:
 def _index_names(line: str, above: str, below: str) -> dict[int, str]:
     """Give the kinds of the index of a printed table by their starts; empty when it is none."""
     is_padded = line.endswith(" ") and len(line) == len(above) and above.startswith(" ")
+    if not is_padded and "_" not in line:
+        return {}
     words = list(_WORD.finditer(line))
     is_of_series = "_" in line and len(words) == 1 and bool(_SERIES_VALUE.search(below))
     if not line[:1].strip() or not below[:1].strip() or not (is_padded or is_of_series):

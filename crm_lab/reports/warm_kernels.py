@@ -229,6 +229,8 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
         try:
             kernel = await self._forked(request)
         except WarmParentLostError:
+            if self.parent.supervision.is_given_up:
+                raise RuntimeError("the run is over before its kernel was there") from None
             return await super().launch_kernel(cmd, **kwargs)
         self.process = kernel
         self.pid = self.pgid = kernel.pid
