@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import replace
@@ -36,6 +36,7 @@ def run_batch(
     options: RunOptions | None = None,
     is_warm: bool = True,
     progress: bool = False,
+    on_done: Callable[[ReportRequest, RunRecord], None] | None = None,
 ) -> RunBatch:
     """Run several requests, some at a time, and publish a page for each.
 
@@ -56,6 +57,8 @@ def run_batch(
         Whether kernels are forked; a single run starts cold all the same.
     progress : bool, default False
         Whether to draw a progress bar over the runs.
+    on_done : callable, optional
+        Told of each run as soon as it has ended, in the order in which they end.
 
     Raises
     ------
@@ -69,9 +72,9 @@ def run_batch(
     from crm_lab.reports import RunBatch, rebuild_index
     from crm_lab.reports.kernels import warm_parent
 
+    if jobs is not None and jobs < 1:
+        raise DesignError(say("{count} runs at once", count=jobs), expected=say("at least 1"))
     workers = min(jobs or cores() + 1, max(len(requests), 1))
-    if workers < 1:
-        raise DesignError(say("{count} runs at once", count=workers), expected=say("at least 1"))
     begun = time.monotonic()
     runs: list[RunRecord] = []
     for (folder, reports_folder), group in groupby(
@@ -81,7 +84,12 @@ def run_batch(
         with warm_parent(folder) if is_warm and len(chosen) > 1 else nullcontext() as parent:
             try:
                 runs += _run_all(
-                    chosen, workers, options or RunOptions(), parent, progress=progress
+                    chosen,
+                    workers,
+                    options or RunOptions(),
+                    parent,
+                    progress=progress,
+                    on_done=on_done,
                 )
             finally:
                 rebuild_index(reports_folder)
@@ -97,6 +105,7 @@ def _run_all(
     parent: WarmParent | None,
     *,
     progress: bool,
+    on_done: Callable[[ReportRequest, RunRecord], None] | None,
 ) -> list[RunRecord]:
     stop = threading.Event()
     language = current_language()
@@ -111,7 +120,7 @@ def _run_all(
         tqdm(total=len(requests), unit=say("report"), disable=not progress) as bar,
         ThreadPoolExecutor(workers, thread_name_prefix="crm-lab-batch") as pool,
     ):
-        futures = [pool.submit(run, request) for request in requests]
+        futures = {pool.submit(run, request): request for request in requests}
         try:
             pending: set[Future[RunRecord]] = set(futures)
             while pending:
@@ -120,6 +129,8 @@ def _run_all(
                     record = future.result()
                     bar.set_postfix_str(f"{record.report_title}: {record.status}")
                     bar.update()
+                    if on_done is not None:
+                        on_done(futures[future], record)
         except BaseException:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

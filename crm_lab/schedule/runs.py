@@ -74,19 +74,23 @@ class ReportRuns:
                 except ReportError as problem:  # the other runs of the entry are made
                     self.tell(f"{entry.name}: {problem}")
                     end(_refusal(item, "refused", problem))
+            items_of = {id(request): item for item, request in accepted}
             try:
-                requests = [request for _, request in accepted]
-                batch = run_batch(requests, jobs=self.jobs, options=options)
-            except BusyError:  # of one run; those that were published before it are unchanged now
-                self._run_each(accepted, replace(options, wait_seconds=_SHORT_WAIT), end)
-                return
+                run_batch(
+                    [request for _, request in accepted],
+                    jobs=self.jobs,
+                    options=options,
+                    on_done=lambda request, record: end(
+                        _item_record(items_of[id(request)], record, self.folder)
+                    ),
+                )
+            except BusyError:  # of one run; the others are made without it
+                open_still = [pair for pair in accepted if pair[0].key in left]
+                self._run_each(open_still, replace(options, wait_seconds=_SHORT_WAIT), end)
         except CrmLabError as problem:  # what this entry needs; the others have their turn
             self.tell(f"{entry.name}: {problem}")
             for item in list(left.values()):
                 end(_refusal(item, "unavailable", problem))
-            return
-        for (item, _), record in zip(accepted, batch.runs, strict=True):
-            end(_item_record(item, record, self.folder))
 
     def _run_each(
         self,

@@ -42,7 +42,11 @@ def request(folder: Path, part: int, *sources: str, **changes: Any) -> ReportReq
 
 def test_every_request_becomes_a_page_and_one_failure_stops_nobody(tmp_path: Path) -> None:
     requests = [request(tmp_path, part, "1 / (part - 2)") for part in (1, 2, 3)]
-    batch = run_batch(requests, jobs=2)
+    ended: dict[str, str] = {}
+    batch = run_batch(
+        requests, jobs=2, on_done=lambda asked, run: ended.update({asked.title: run.status})
+    )
+    assert ended == {"Part 1": "ok", "Part 2": "failed", "Part 3": "ok"}
     assert [run.report_title for run in batch.runs] == ["Part 1", "Part 2", "Part 3"]
     assert [run.status for run in batch.runs] == ["ok", "failed", "ok"]
     assert not batch.is_good

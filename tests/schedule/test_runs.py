@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +28,20 @@ class Batches:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     published: set[str] = field(default_factory=set)
 
-    def run(self, requests: Sequence[str], *, jobs: int, options: RunOptions) -> Any:
+    def run(
+        self,
+        requests: Sequence[str],
+        *,
+        jobs: int,
+        options: RunOptions,
+        on_done: Callable[[str, Any], None] = lambda request, record: None,
+    ) -> Any:
         self.asked.append(tuple(requests))
-        return SimpleNamespace(runs=tuple(map(self._one, requests)))
+        runs = []
+        for request in requests:
+            runs.append(self._one(request))
+            on_done(request, runs[-1])
+        return SimpleNamespace(runs=tuple(runs))
 
     def _one(self, name: str) -> Any:
         if name in self.busy:
@@ -94,12 +105,12 @@ def test_a_run_that_somebody_else_makes_is_not_had_and_the_others_are(write, wor
     batches.busy = {"Rome"}
     ended, told = run(write, workbench, SHOPS)
     assert {name: (item.status, item.reason) for name, item in ended.items()} == {
-        "Riga": ("unchanged", ""),
+        "Riga": ("ok", ""),
         "Rome": ("failed", "unavailable"),
         "Oslo": ("ok", ""),
     }
     assert "base (Rome): failed; what it needs cannot be had (BusyError)" in told
-    assert batches.asked == [("Riga", "Rome", "Oslo"), ("Riga",), ("Rome",), ("Oslo",)]
+    assert batches.asked == [("Riga", "Rome", "Oslo"), ("Rome",), ("Oslo",)]
 
 
 def test_every_run_of_an_entry_ends_where_the_workbench_cannot_be_opened(
