@@ -154,15 +154,18 @@ def run_report(
     check_kind(kind)
     heading = notebook_title(read_notebook(notebook))
     values = check_parameters(declared_parameters(notebook), parameters)
-    report_title = run_mask(working_folder).text((title or heading or notebook.stem).strip())
+    mask = run_mask(working_folder, show_customer_ids=bool(values.get(SHOW_PARAMETER)))
+    report_title = mask.text((title or heading or notebook.stem).strip())
     identity = run_hash(kind, report_title, values)
     with (
         using_language(language_of(values)),
         _alone(reports_folder, title=report_title, run_hash=identity, wait_seconds=wait_seconds),
     ):
         if skip_unchanged:
-            last = last_good_run(reports_folder, kind=kind, title=report_title, parameters=values)
-            if last and is_unchanged(last[1], notebook=notebook, context=context or {}):
+            last = last_good_run(
+                reports_folder, kind=kind, title=report_title, parameters=values, mask=mask
+            )
+            if last and is_unchanged(last[1], notebook=notebook, context=context or {}, mask=mask):
                 return _record(*last, status="unchanged")
         started_at = utc_now()
         with staging(
