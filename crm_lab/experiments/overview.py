@@ -97,7 +97,7 @@ class Registry(Result):
         return self.named("never evaluated")
 
     def sentence(self) -> str:
-        """Say how many there are, where they stand, and name those never evaluated."""
+        """Say how many there are and where they stand, and name all that needs a look."""
         if not self.rows:
             return say("There is no experiment yet.")
         counts = [(status, sum(r.status == status for r in self.rows)) for status in TRANSITIONS]
@@ -118,11 +118,14 @@ class Registry(Result):
             parts.append(say("Never evaluated: {names}.", names=", ".join(self.never_evaluated)))
         elif any(row.evaluation == "decided" for row in self.rows):
             parts.append(say("Every experiment that has ended was evaluated."))
-        others = len(self.attention) - len(self.never_evaluated)
+        others = self.attention[len(self.never_evaluated) :]  # those stand first, each once
         if others:
             parts.append(
                 say_many(
-                    "{count} other point to look at.", "{count} other points to look at.", others
+                    "{count} other point to look at: {points}",
+                    "{count} other points to look at: {points}",
+                    len(others),
+                    points=" ".join(others),
                 )
             )
         return " ".join(parts)

@@ -6,6 +6,9 @@ An experiment is a draft until its plan is registered and approved, runs, and is
       ▲          │
       └──────────┘  while nothing was sent
 
+A decision closes what runs. Where the lists went out and the window has begun, the campaign runs
+whether or not anybody said so: the decision writes both steps.
+
 Every change, every registered plan and every decision is an entry of the append-only ledger;
 nothing is kept anywhere else. The registry reads them back beside the files and names the
 experiments that nobody evaluated.
@@ -13,6 +16,8 @@ experiments that nobody evaluated.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -213,7 +218,8 @@ def record_decision(
     result_sha256, snapshot : str
         Hash of the result or report it rests on, or label of the data snapshot; one of the two.
     close : bool
-        Whether the experiment is closed with it, in the same transaction.
+        Whether the experiment is closed with it, in the same transaction. One that is approved
+        is first set to running there, if its lists were exported and its window has begun.
 
     Raises
     ------
@@ -277,37 +283,55 @@ def record_decision(
         written: list[LedgerEntry] = [("decision", name, payload)]
         if close and status != "closed":
             reason = note or f"decided: {decision}"
-            written.append(_status_entry(gateway, name, "closed", by=by, at=at, note=reason))
+            sent = gateway.entries(kind="list_exported", subject=name)
+            if status == "approved" and sent and at >= plan.starts_at:
+                started = "its list was exported and its window has begun"
+                written.append(_status_entry(gateway, name, "running", by=by, at=at, note=started))
+                status = "running"
+            written.append(
+                _status_entry(gateway, name, "closed", by=by, at=at, note=reason, now=status)
+            )
         return written
 
     _write(gateway, f"decision on {name}", entries)
 
 
 def _status_entry(
-    gateway: Gateway, name: str, to: Status, *, by: str, at: datetime, note: str
+    gateway: Gateway,
+    name: str,
+    to: Status,
+    *,
+    by: str,
+    at: datetime,
+    note: str,
+    now: Status | None = None,
 ) -> LedgerEntry:
-    """Check a change against the ledger and give its entry."""
+    """Check a change against the ledger and give its entry.
+
+    With ``now``, the change follows one that is written with it and is not in the ledger yet.
+    """
     history = status_history(gateway, name)
-    now: Status = history[-1].to_status if history else "draft"
+    now = now or (history[-1].to_status if history else "draft")
     plan = registered_plan(gateway, name, required=False)
     obstacles = {
         status: _obstacle(gateway, name, now, status, is_registered=plan is not None)
         for status in TRANSITIONS[now]
     }
-    possible = [status for status, obstacle in obstacles.items() if not obstacle]
+    possible = [word(status) for status, obstacle in obstacles.items() if not obstacle]
     if to not in obstacles or obstacles[to]:
         why = obstacles.get(to, "")
-        told = {"name": name, "now": now, "to": to}
+        told = {"name": name, "now": word(now), "to": word(to)}
         raise LedgerError(
             say("'{name}' cannot go from '{now}' to '{to}': {why}", why=why, **told)
             if why
             else say("'{name}' cannot go from '{now}' to '{to}'", **told),
             expected=say(" or ").join(possible)
             or "; ".join(
-                say("{status}, but {why}", status=status, why=why)
+                say("{status}, but {why}", status=word(status), why=why)
                 for status, why in obstacles.items()
             )
             or say("nothing: a closed experiment stays closed, and a new one gets a new name"),
+            remedy=_remedy(name, now, to, obstacles, by=by),
         )
     if history and at < history[-1].at:
         raise LedgerError(
@@ -329,6 +353,41 @@ def _status_entry(
     return ("status_changed", name, payload)
 
 
+def _remedy(name: str, now: Status, to: Status, obstacles: Mapping[Status, str], *, by: str) -> str:
+    """Name the command of the first step from ``now`` towards ``to``; empty where none leads on."""
+    step = _first_step(now, to)
+    if step is None or (step == "draft" and obstacles[step]):
+        return ""
+    if not obstacles[step]:
+        if step == to:
+            return ""
+        return say(
+            "run first: {command}",
+            command=f"crm-lab experiment status {name} --to {step} --by {_typed(by)}",
+        )
+    if step == "approved":
+        return say(
+            "run first: {command}",
+            command=f"crm-lab experiment register {name} --by {_typed(by)}",
+        )
+    return say("run first: {command}", command=f"crm-lab experiment assign {name}")
+
+
+def _typed(name: str) -> str:
+    """Write a name as it is typed in a shell; letters of every alphabet need no marks."""
+    return name if re.fullmatch(r"[\w.@-]+", name) else shlex.quote(name)
+
+
+def _first_step(now: Status, to: Status) -> Status | None:
+    """Give the first status on the shortest way; None where no way leads there."""
+    ways: list[tuple[Status, ...]] = [(status,) for status in TRANSITIONS[now]]
+    for way in ways:
+        if way[-1] == to:
+            return way[0]
+        ways += [(*way, after) for after in TRANSITIONS[way[-1]] if after not in (now, *way)]
+    return None
+
+
 def _obstacle(gateway: Gateway, name: str, now: Status, to: Status, *, is_registered: bool) -> str:
     """Say what stands in the way of an allowed transition; empty when nothing does."""
     if to == "approved" and not is_registered:
@@ -337,7 +396,8 @@ def _obstacle(gateway: Gateway, name: str, now: Status, to: Status, *, is_regist
         return say("no arms are drawn yet")
     if to == "draft" and gateway.entries(kind="list_exported", subject=name):
         return say(
-            "its list was exported, and what is sent cannot be taken back from '{now}'", now=now
+            "its list was exported, and what is sent cannot be taken back from '{now}'",
+            now=word(now),
         )
     return ""
 

@@ -29,6 +29,7 @@ from crm_lab.experiments.registry import (
 from crm_lab.experiments.spec import ArmSpec, ExperimentSpec
 from crm_lab.gateway import Gateway
 from crm_lab.gateway.store import Store
+from crm_lab.language import using_language
 from crm_lab.workbench import Workbench
 from tests.experiments import shop_workbench as sw
 
@@ -386,6 +387,70 @@ def test_a_decision_that_cannot_close_is_not_written_either(
     assert gateway.ledger_head() == before
 
 
+def test_a_decision_starts_what_was_sent_and_closes_it(gateway: Gateway) -> None:
+    bring_to(gateway, "approved")
+    exported(gateway)
+    record_decision(
+        gateway, "spring", decision="ship", by="Vera", at=AFTER, snapshot="3-ab", close=True
+    )
+    steps = status_history(gateway, "spring")[1:]
+    assert [(step.from_status, step.to_status, step.by, step.note) for step in steps] == [
+        ("approved", "running", "Vera", "its list was exported and its window has begun"),
+        ("running", "closed", "Vera", "decided: ship"),
+    ]
+    assert kinds(gateway)[-3:] == ["decision", "status_changed", "status_changed"]
+
+
+def test_a_decision_before_the_window_starts_nothing(gateway: Gateway) -> None:
+    bring_to(gateway, "approved")
+    exported(gateway)
+    signed = {"decision": "stop", "by": "Vera", "snapshot": "3-ab", "close": True}
+    with pytest.raises(LedgerError, match="cannot go from 'approved' to 'closed'"):
+        record_decision(gateway, "spring", at=NOW, **signed)  # type: ignore[arg-type]
+
+
+STATUS = "crm-lab experiment status spring"
+
+
+@pytest.mark.parametrize(
+    ("now", "to", "remedy"),
+    [
+        ("approved", "closed", f"run first: {STATUS} --to running --by 'Anna B.'"),
+        ("draft", "closed", f"run first: {STATUS} --to approved --by 'Anna B.'"),
+        ("closed", "running", ""),
+        ("running", "draft", ""),
+    ],
+)
+def test_a_refused_change_names_the_command_of_the_next_step(
+    gateway: Gateway, now: Status, to: Status, remedy: str
+) -> None:
+    bring_to(gateway, now)
+    with pytest.raises(LedgerError) as caught:
+        change_status(gateway, "spring", to, by="Anna B.", at=NOW)
+    assert caught.value.faults[0].remedy == remedy
+
+
+def test_a_refused_change_names_the_step_that_is_missing_before_it(gateway: Gateway) -> None:
+    with pytest.raises(
+        LedgerError, match="run first: crm-lab experiment register spring --by Anna"
+    ):
+        change_status(gateway, "spring", "running", by="Anna", at=NOW)
+    register_plan(gateway, plan_of(), by="Anna", at=NOW)
+    change_status(gateway, "spring", "approved", by="Anna", at=NOW)
+    with pytest.raises(LedgerError, match="run first: crm-lab experiment assign spring"):
+        change_status(gateway, "spring", "closed", by="Anna", at=NOW)
+
+
+def test_a_refused_change_speaks_of_statuses_as_the_table_does(gateway: Gateway) -> None:
+    bring_to(gateway, "approved")
+    with using_language("ru"), pytest.raises(LedgerError) as caught:
+        change_status(gateway, "spring", "closed", by="Анна", at=NOW)
+    assert str(caught.value) == (
+        "«spring» нельзя перевести из «утверждён» в «закрыт». Ожидалось: идёт или черновик."
+        f" Что делать: сначала выполните: {STATUS} --to running --by Анна."
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -455,7 +520,8 @@ def test_the_registry_names_what_nobody_evaluated(gateway: Gateway) -> None:
     assert registry.rows[0].name == "planned"
     assert registry.sentence() == (
         "5 experiments: 2 draft, 1 running, 2 closed. Never evaluated: dropped, forgotten."
-        " 2 other points to look at."
+        " 2 other points to look at: written: its window ended on 2024-05-28 and nobody was"
+        " assigned. dropped stands in the ledger and has no file."
     )
     assert registry.attention == (
         "dropped ended on 2024-05-28 and was never evaluated (Anna).",
