@@ -8,6 +8,7 @@ append-only ledger, the members in an append-only table whose file hash the ledg
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,7 +33,13 @@ from crm_lab.experiments.epochs import (
     required_epoch,
 )
 from crm_lab.experiments.fields import CONTROL
-from crm_lab.experiments.outlook import count_obstacles
+from crm_lab.experiments.outlook import (
+    ALPHA,
+    POWER,
+    count_obstacles,
+    detectable_mean,
+    smallness,
+)
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.gateway.store import sql_text
 from crm_lab.headlines import Light, light
@@ -43,7 +50,9 @@ from crm_lab.stats import (
 )
 
 BALANCE_LIMIT = 0.2
-"""Standardised difference above which a small group is called unbalanced."""
+"""Standardised difference above which a group is called unbalanced, whatever its size."""
+BALANCE_ERRORS = 3
+"""Standard errors above which a difference is called one, however small: chance hardly does it."""
 
 
 class _NobodyJoinsError(LedgerError):
@@ -76,6 +85,9 @@ class ControlGroupStatus(Result):
         What the check of ledger and files found; empty when sound.
     touched : int or None
         Controls that marketing reached after all; None where nobody looked (`audited`).
+    smallest_change : float
+        Smallest relative change of revenue per customer that would have shown in the 13 weeks
+        before the draw with 80 % probability; NaN where it cannot be said.
     """
 
     title: ClassVar[str] = message("Control group")
@@ -92,6 +104,7 @@ class ControlGroupStatus(Result):
     ledger_digest: str
     faults: tuple[str, ...]
     touched: int | None = None
+    smallest_change: float = math.nan
 
     def audited(self, audit: ContaminationAudit) -> ControlGroupStatus:
         """Give the same with what the audit of its controls found."""
@@ -111,14 +124,12 @@ class ControlGroupStatus(Result):
             ),
             light(
                 say(wording.LIGHT_NAMES["balance"]),
-                "good" if self.worst_balance <= BALANCE_LIMIT else "unsure",
-                say(
-                    wording.GROUP_BALANCE,
-                    worst=formats.number(self.worst_balance, decimals=2),
-                    limit=formats.number(BALANCE_LIMIT, decimals=1),
-                ),
+                "good" if self.is_balanced else "unsure",
+                self._balance(),
             ),
         ]
+        if self.warning():
+            found.append(light(say(wording.LIGHT_NAMES["power"]), "unsure", self.warning()))
         if self.touched is not None:
             is_broken = self.touched > CONTAMINATION_LIMIT * self.controls
             text = wording.CONTAMINATION if self.touched else wording.CONTAMINATION_GREEN
@@ -151,10 +162,26 @@ class ControlGroupStatus(Result):
         """Largest absolute standardised difference; NaN where none is known."""
         return float(self.balance["standardised difference"].abs().max())
 
+    @property
+    def balance_errors(self) -> float:
+        """The largest standardised difference in standard errors of two groups of these sizes."""
+        if not self.controls or not self.treatable:
+            return math.nan
+        return self.worst_balance / math.sqrt(1 / self.controls + 1 / self.treatable)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether no difference is too large, and none too large for chance."""
+        return self.worst_balance <= BALANCE_LIMIT and self.balance_errors <= BALANCE_ERRORS
+
+    def warning(self) -> str:
+        """Warn of a group too small to see with, and say what helps; empty where it is not."""
+        return smallness(self.controls, smallest_change=self.smallest_change)
+
     def sentence(self) -> str:
         """Say size, rule and soundness of the group."""
         total = self.controls + self.treatable
-        return say(
+        told = say(
             "{controls} of {total} customers ({share}, promised {promised}) receive no marketing"
             " since {since}; {newcomers}. Largest standardised difference before the draw"
             " {difference}; {state}.",
@@ -168,6 +195,20 @@ class ControlGroupStatus(Result):
             else say("nobody joined later"),
             difference=formats.number(self.worst_balance, decimals=2),
             state=self._state(),
+        )
+        doubt = ""
+        if math.isfinite(self.worst_balance) and not self.is_balanced:
+            doubt = say("The groups may not have been alike: {detail}.", detail=self._balance())
+        return " ".join(filter(None, [told, doubt, self.warning()]))
+
+    def _balance(self) -> str:
+        return say(
+            "largest standardised difference before the draw {worst}, {errors} standard errors for"
+            " groups of this size (limits {limit} and {most})",
+            worst=formats.number(self.worst_balance, decimals=2),
+            errors=formats.number(self.balance_errors, decimals=1),
+            limit=formats.number(BALANCE_LIMIT, decimals=1),
+            most=formats.number(BALANCE_ERRORS, decimals=0),
         )
 
     def _state(self) -> str:
@@ -360,6 +401,15 @@ def status(gateway: Gateway, name: str, *, as_of: datetime, joined: int = 0) -> 
         )
     controls = int((members["variant"] == CONTROL).sum())
     treatable = len(members) - controls
+    revenue = before["pre_revenue"]
+    sight = detectable_mean(
+        float(revenue.mean()),
+        float(revenue.std()),
+        n_treatment=treatable,
+        n_control=controls,
+        alpha=ALPHA,
+        power=POWER,
+    )
     return ControlGroupStatus(
         epoch=epoch,
         controls=controls,
@@ -374,6 +424,7 @@ def status(gateway: Gateway, name: str, *, as_of: datetime, joined: int = 0) -> 
         not_eligible=count_obstacles(judged),
         ledger_digest=gateway.ledger_head(),
         faults=tuple(verify(gateway)),
+        smallest_change=sight.relative,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from crm_lab import formats
 from crm_lab.errors import LedgerError
 from crm_lab.experiments.assignment import experiment_rows
 from crm_lab.experiments.control_group import newcomers_entry
+from crm_lab.experiments.differences import Difference, plan_differences
 from crm_lab.experiments.draws import prepare_newcomers
 from crm_lab.experiments.epochs import Epoch, required_epoch
 from crm_lab.experiments.fields import BUCKETS, CONTROL
@@ -45,12 +46,18 @@ def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
             )
         frozen = registered_plan(gateway, plan.name, required=False)
         if frozen is not None and frozen.sha256 != plan.sha256:
+            differences = plan_differences(frozen, plan)
             raise LedgerError(
-                say("the file of '{name}' is not the plan that was registered", name=plan.name),
+                say(
+                    "'{name}' is not the plan that was registered ({where})",
+                    name=plan.name,
+                    where=formats.listing(map(str, differences)),
+                ),
                 expected=say("the plan with the hash {digest}…", digest=frozen.sha256[:16]),
+                where=", ".join(_files_of(differences, plan.name)),
                 remedy=say(
-                    "put the file back as it was, or register the changed plan: {command}",
-                    command=f"crm-lab experiment register {plan.name}",
+                    "put this back as it was, or register the changed plan: {commands}",
+                    commands=" && ".join(_registering(gateway, plan.name)),
                 ),
             )
         is_registered.append(frozen is not None)
@@ -89,6 +96,27 @@ def assign(gateway: Gateway, plan: Plan, *, as_of: datetime) -> dict[str, int]:
         check=check,
     )
     return sizes
+
+
+def _files_of(differences: Sequence[Difference], name: str) -> list[str]:
+    """Name the files that the differing keys of a plan come from."""
+    files = {
+        "control_group": "experiments/control_group.yml",
+        "control_share": "experiments/control_group.yml",
+        "definitions": "experiments/metrics.yml",
+        "currency": "crm-lab.yml",
+    }
+    own = f"experiments/{name}.yml"
+    keys = (difference.key.partition(".")[0].split()[0] for difference in differences)
+    return list(dict.fromkeys(files.get(key, own) for key in keys))
+
+
+def _registering(gateway: Gateway, name: str) -> list[str]:
+    """Give the commands that register a changed plan; an approved one goes back to draft first."""
+    changes = gateway.entries(kind="status_changed", subject=name)
+    back = [f"crm-lab experiment status {name} --to draft --by NAME"]
+    is_draft = not changes or changes[-1].payload["to"] == "draft"
+    return [*([] if is_draft else back), f"crm-lab experiment register {name} --by NAME"]
 
 
 def _check_layer(gateway: Gateway, plan: Plan) -> None:

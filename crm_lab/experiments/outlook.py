@@ -16,7 +16,7 @@ from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import bucket_ends
 from crm_lab.experiments.fields import CONTROL
 from crm_lab.gateway import Gateway, operations
-from crm_lab.language import grouped, message, say
+from crm_lab.language import grouped, message, say, say_many
 from crm_lab.stats import (
     DetectableEffect,
     minimum_detectable_effect_mean,
@@ -24,11 +24,11 @@ from crm_lab.stats import (
 )
 
 HORIZON_WEEKS = (4, 8, 13)
-
-
+SMALL_CONTROL = 100
+"""Controls below which a group or a plan is objected to."""
+HOPELESS_EFFECT = 0.5
+"""Relative effect above which hardly any campaign lies: a design that needs it is hopeless."""
 ALPHA = 0.05
-
-
 POWER = 0.8
 
 
@@ -76,7 +76,7 @@ class HoldoutOutlook(Result):
             else say("the base has too little history to say what it would see")
         )
         held = formats.money(self.held_revenue_per_month, self.currency)
-        return say(
+        told = say(
             "{share} of {eligible} customers who may be contacted is about {controls} controls;"
             " {sight} (80 % probability). These customers spend about {held} a month without being"
             " asked.",
@@ -86,6 +86,8 @@ class HoldoutOutlook(Result):
             sight=sight,
             held=held,
         )
+        change = known[0].relative if known else math.nan
+        return " ".join(filter(None, [told, smallness(self.control, smallest_change=change)]))
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per horizon and metric: base value and smallest change that shows."""
@@ -174,6 +176,33 @@ def outlook(
         held_revenue_per_month=held,
         currency=gateway.currency,
     )
+
+
+def smallness(controls: int, *, smallest_change: float) -> str:
+    """Warn of a control group that sees little, and say what helps; empty where it sees enough.
+
+    Parameters
+    ----------
+    controls : int
+        Customers of the group.
+    smallest_change : float
+        Smallest relative change of revenue per customer that shows in 13 weeks with 80 %
+        probability; NaN where it cannot be said.
+    """
+    found = []
+    if controls < SMALL_CONTROL:
+        found.append(say_many("Only {count} control.", "Only {count} controls.", controls))
+    if smallest_change > HOPELESS_EFFECT:
+        found.append(
+            say(
+                "Even in 13 weeks only a change above {change} would show; few campaigns bring"
+                " that.",
+                change=formats.percent(smallest_change, decimals=0, signed=True),
+            )
+        )
+    if found:
+        found.append(say("What helps: hold out a larger share, watch longer, or pool campaigns."))
+    return " ".join(found)
 
 
 def detectable_effects(

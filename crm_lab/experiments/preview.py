@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import ClassVar
@@ -19,10 +19,16 @@ from crm_lab.experiments.epochs import Epoch, open_epoch
 from crm_lab.experiments.estimators import Base, Estimator
 from crm_lab.experiments.fields import CONTROL, REST
 from crm_lab.experiments.outcomes import Window
-from crm_lab.experiments.outlook import count_obstacles, detectable_mean, detectable_share
+from crm_lab.experiments.outlook import (
+    HOPELESS_EFFECT,
+    SMALL_CONTROL,
+    count_obstacles,
+    detectable_mean,
+    detectable_share,
+)
 from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.reading import open_estimator
-from crm_lab.gateway import Gateway, Reader, recipients
+from crm_lab.gateway import Gateway, Reader, operations, recipients
 from crm_lab.language import grouped, label, message, say, say_many, word
 from crm_lab.stats import (
     DetectableEffect,
@@ -30,12 +36,8 @@ from crm_lab.stats import (
 
 EVERYBODY = "all"
 """Variant of a past window, in which nothing was drawn."""
-SMALL_CONTROL = 100
-"""Controls below which a plan is objected to."""
-
-
-HOPELESS_EFFECT = 0.5
-"""Relative effect above which hardly any campaign lies: a design that needs it is hopeless."""
+OUTSIDE = (CONTROL, REST)
+"""Variants of those who get nothing of an experiment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -175,6 +177,7 @@ def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
             pre_ends_at=before,
         )
         history = open_estimator(reader, plan, past, population)
+        shared = shared_customers(gateway, reader, plan)
     power = power_table(plan, history, sizes)
     frozen = registered_plan(gateway, plan.name, required=False)
     return PlanPreview(
@@ -182,7 +185,7 @@ def preview(gateway: Gateway, plan: Plan, *, as_of: datetime) -> PlanPreview:
         sizes=sizes,
         waterfall=count_obstacles(judged),
         power=power,
-        objections=tuple(_objections(plan, epoch, sizes, power, as_of)),
+        objections=tuple(_objections(plan, epoch, sizes, power, shared, as_of)),
         is_registered=frozen is not None and frozen.sha256 == plan.sha256,
     )
 
@@ -201,11 +204,12 @@ def power_table(plan: Plan, history: Estimator, sizes: Mapping[str, int]) -> Pow
     """
     controls = sizes.get(CONTROL, 0)
     bases = {name: history.base(name, EVERYBODY) for name in plan.metrics}
+    detect = partial(detectable_effect, plan, is_past=True)
     rows: list[tuple[str, str, DetectableEffect]] = []
     known = history.customers.get(EVERYBODY, 0) > 1
     for arm in plan.arms:
         rows += [
-            (arm, metric, detectable_effect(plan, bases[metric], sizes.get(arm, 0), controls))
+            (arm, metric, detect(bases[metric], sizes.get(arm, 0), controls))
             for metric in (plan.primary_metric, *plan.secondary_metrics)
             if known and sizes.get(arm, 0) > 1 and controls > 1
         ]
@@ -215,7 +219,7 @@ def power_table(plan: Plan, history: Estimator, sizes: Mapping[str, int]) -> Pow
         treated = round(everybody * (1 - share) * next(iter(plan.shares.values())))
         held = round(everybody * share)
         if held > 1 and treated > 1 and known:
-            effect = detectable_effect(plan, bases[plan.primary_metric], treated, held)
+            effect = detect(bases[plan.primary_metric], treated, held)
             curve.append({"control_share": float(share), "relative": effect.relative})
     return PowerTable(
         rows=tuple(rows),
@@ -237,6 +241,43 @@ def _expected_sizes(
     return {name: counts[name] for name in order if counts.get(name)}
 
 
+def shared_customers(gateway: Gateway, reader: Reader, plan: Plan) -> tuple[tuple[Plan, int], ...]:
+    """Count the customers of a plan's arms whom other experiments treat in an overlapping window.
+
+    Parameters
+    ----------
+    gateway : Gateway
+        Holds the ledger.
+    reader : Reader
+        With the temporary table ``expected`` (customer_id, variant) of the plan.
+    plan : Plan
+        The plan; experiments that take other customers, such as those of another part of its
+        layer, do not count.
+
+    Returns
+    -------
+    tuple of (Plan, int)
+        The other experiments with their customers in common, the earliest start first.
+    """
+    outside = ", ".join(f"'{name}'" for name in OUTSIDE)
+    found = []
+    for subject in sorted({entry.subject for entry in gateway.entries(kind="arms_assigned")}):
+        other = registered_plan(gateway, subject, required=False)
+        if other is None or other.name == plan.name:
+            continue
+        if other.ends_at <= plan.starts_at or plan.ends_at <= other.starts_at:
+            continue
+        count = reader.integer(
+            "select count(distinct mine.customer_id) from expected as mine"
+            f" join ({operations.assigned(other.scope)}) as theirs"
+            "   on theirs.customer_id = mine.customer_id"
+            f" where mine.variant not in ({outside}) and theirs.variant not in ({outside})"
+        )
+        if count:
+            found.append((other, count))
+    return tuple(sorted(found, key=lambda pair: (pair[0].starts_at, pair[0].name)))
+
+
 def _imagined_epoch(plan: Plan, as_of: datetime) -> Epoch:
     """Give the control group as it would be drawn now, for a plan made before there is one."""
     return Epoch(
@@ -253,7 +294,9 @@ def _imagined_epoch(plan: Plan, as_of: datetime) -> Epoch:
     )
 
 
-def detectable_effect(plan: Plan, base: Base, n_treatment: int, n_control: int) -> DetectableEffect:
+def detectable_effect(
+    plan: Plan, base: Base, n_treatment: int, n_control: int, *, is_past: bool = False
+) -> DetectableEffect:
     """Give the smallest change of one metric that these sizes show.
 
     Parameters
@@ -264,18 +307,23 @@ def detectable_effect(plan: Plan, base: Base, n_treatment: int, n_control: int) 
         Level and spread of the metric without treatment.
     n_treatment, n_control : int
         Customers in the arm and in the control group.
+    is_past : bool
+        Whether the base comes from a past window, and not from that of the experiment.
     """
     detect = (
         partial(detectable_share, base.value)
         if base.is_share
         else partial(detectable_mean, base.value, base.spread)
     )
-    return detect(
+    found = detect(
         n_treatment=n_treatment,
         n_control=n_control,
         alpha=plan.alpha_per_arm,
         power=plan.power,
     )
+    if not is_past and min(n_treatment, n_control) > 1 and not base.value > 0:
+        return replace(found, reason=say("no orders of the controls in this window are known yet"))
+    return found
 
 
 def _objections(
@@ -283,6 +331,7 @@ def _objections(
     epoch: Epoch | None,
     sizes: Mapping[str, int],
     power: PowerTable,
+    shared: Sequence[tuple[Plan, int]],
     as_of: datetime,
 ) -> list[str]:
     found = []
@@ -308,6 +357,23 @@ def _objections(
                     change=formats.percent(effect.relative, decimals=0, signed=True),
                 )
             )
+    treated = sum(count for name, count in sizes.items() if name not in OUTSIDE)
+    for other, count in shared:
+        found.append(
+            say_many(
+                "{count} of {total} customers to be treated takes part in '{other}' as well"
+                " ({start} to {end}), so what that brings counts here too: move the dates, or give"
+                " both their parts of one layer.",
+                "{count} of {total} customers to be treated take part in '{other}' as well"
+                " ({start} to {end}), so what that brings counts here too: move the dates, or give"
+                " both their parts of one layer.",
+                count,
+                total=grouped(treated),
+                other=other.name,
+                start=formats.day(other.starts_at),
+                end=formats.last_day(other.ends_at),
+            )
+        )
     if as_of > plan.starts_at:
         found.append(say("The start, {day}, is past.", day=formats.day(plan.starts_at)))
     return found

@@ -115,6 +115,17 @@ def test_conversion_counts_buyers_not_orders(finished: Workbench, shop: Shop) ->
     assert found.absolute.treatment_value == pytest.approx(len(buyers) / len(people))
 
 
+def test_before_the_orders_of_the_window_power_says_that_they_are_missing(
+    workbench_at: Callable[[str], Workbench],
+) -> None:
+    result = workbench_at("exported").experiment(sw.NAME).analyze()
+    said = [light.detail for light in result.lights]
+    assert (
+        "what would show cannot be said: no orders of the controls in this window are known yet"
+        in said
+    )
+
+
 def test_totals_are_the_effect_times_the_customers_and_margin_pays_the_costs() -> None:
     for arm in read_out().arms:
         effect = arm.primary.absolute

@@ -93,6 +93,51 @@ def test_the_verdict_on_the_group(
     )
 
 
+@pytest.mark.parametrize(
+    ("worst", "sizes", "tone", "errors"),
+    [
+        (0.161, (392, 1540), "good", "2.8"),
+        (0.161, (784, 3080), "unsure", "4.0"),
+        (0.21, (100, 1000), "unsure", "2.0"),
+        (0.04, (10_000, 190_000), "unsure", "3.9"),
+    ],
+)
+def test_balance_is_judged_by_its_size_and_by_chance(
+    workbench_at: WorkbenchAt, worst: float, sizes: tuple[int, int], tone: str, errors: str
+) -> None:
+    status = workbench_at("drawn").control_group().status(as_of=sw.DRAWN_AT)
+    balance = status.balance.assign(**{"standardised difference": [0.0, -worst, 0.01]})
+    found = dataclasses.replace(status, balance=balance, controls=sizes[0], treatable=sizes[1])
+    light = next(light for light in found.lights if light.name == "Balance before the start")
+    assert light.tone == tone
+    assert f"{errors} standard errors for groups of this size (limits 0.2 and 3)" in light.detail
+    assert (f"The groups may not have been alike: {light.detail}." in found.sentence()) == (
+        tone == "unsure"
+    )
+
+
+def test_a_draw_of_a_handful_warns_and_says_what_helps(
+    make_workbench: MakeWorkbench, small_shop: MakeShop
+) -> None:
+    group = make_workbench(small_shop(74), share=0.05).control_group()
+    helps = "What helps: hold out a larger share, watch longer, or pool campaigns."
+    told = group.outlook(as_of=sw.DRAWN_AT).sentence()
+    assert "Only 4 controls." in told
+    assert told.endswith(helps)
+    drawn = group.draw(as_of=sw.DRAWN_AT)
+    assert f"Only {drawn.controls} control" in drawn.sentence()
+    assert "Even in 13 weeks only a change above +" in drawn.sentence()
+    assert drawn.sentence().endswith(helps)
+    assert drawn.verdict == "group doubtful"
+    assert any(light.name == "Power" and light.tone == "unsure" for light in drawn.lights)
+
+
+def test_a_group_that_sees_enough_is_not_warned_of(workbench_at: WorkbenchAt) -> None:
+    group = workbench_at("loaded").control_group()
+    assert "What helps" not in group.outlook(as_of=sw.DRAWN_AT).sentence()
+    assert group.draw(as_of=sw.DRAWN_AT).warning() == ""
+
+
 def test_what_the_group_that_stands_would_see(workbench_at: WorkbenchAt) -> None:
     group = workbench_at("drawn").control_group()
     outlook = group.outlook(as_of=sw.DRAWN_AT, controls=57)

@@ -235,6 +235,54 @@ def test_a_preview_objects_to_a_small_control_and_a_past_start(
     assert "The start, 2024-05-01, is past." in objections
 
 
+def test_a_preview_objects_to_an_experiment_of_the_same_customers_and_days(
+    workbench_at: WorkbenchAt,
+) -> None:
+    workbench = workbench_at("assigned")
+    treated = set.union(
+        *(sw.people(workbench, f"experiment:{sw.NAME}", variant) for variant in sw.SHARES)
+    )
+    path = sw.write_experiment(workbench.settings.folder, "second")
+    (objection,) = workbench.experiment("second").plan(as_of=sw.ASSIGNED_AT).objections
+    assert objection.startswith(
+        f"{len(treated):,} of {len(treated):,} customers to be treated take part in"
+        f" '{sw.NAME}' as well (2024-05-01 to 2024-05-28)"
+    )
+    own = workbench.experiment(sw.NAME).plan(as_of=sw.ASSIGNED_AT)
+    assert own.objections == ()
+    later = path.read_text("utf-8").replace("2024-05-01", "2024-05-29")
+    path.write_text(later.replace("2024-05-28", "2024-06-20"), "utf-8")
+    assert workbench.experiment("second").plan(as_of=sw.ASSIGNED_AT).objections == ()
+
+
+def test_a_preview_is_silent_about_the_other_part_of_a_layer(workbench_at: WorkbenchAt) -> None:
+    workbench = workbench_at("drawn")
+    for name, part in (("first", "from: 0, to: 0.5"), ("second", "from: 0.5, to: 1")):
+        extra = f"layer: {{name: spring, {part}}}\n"
+        sw.write_experiment(workbench.settings.folder, name, extra=extra)
+    workbench.experiment("first").assign(as_of=sw.ASSIGNED_AT)
+    shown = workbench.experiment("second").plan(as_of=sw.ASSIGNED_AT)
+    assert "take part in" not in " ".join(shown.objections)
+
+
+def test_a_changed_control_group_is_named_where_the_plan_was_registered(
+    workbench_at: WorkbenchAt,
+) -> None:
+    workbench = workbench_at("drawn")
+    workbench.experiment(sw.NAME).register(by="Anna", as_of=sw.ASSIGNED_AT)
+    sw.write_settings(workbench.settings.folder, share=0.3)
+    with pytest.raises(LedgerError) as caught:
+        workbench.experiment(sw.NAME).assign(as_of=sw.ASSIGNED_AT)
+    (fault,) = caught.value.faults
+    assert fault.where == "experiments/control_group.yml"
+    assert "(control_share: registered 20 %, found 30 %)" in fault.found
+    assert f"experiment status {sw.NAME} --to draft --by NAME && crm-lab" in fault.remedy
+    sw.write_settings(workbench.settings.folder)
+    sw.write_experiment(workbench.settings.folder, extra="alpha: 0.1\n")
+    with pytest.raises(LedgerError, match=rf"^experiments/{sw.NAME}\.yml: .*alpha: registered"):
+        workbench.experiment(sw.NAME).assign(as_of=sw.ASSIGNED_AT)
+
+
 def test_the_curve_falls_as_the_control_group_grows(workbench_at: WorkbenchAt) -> None:
     power = workbench_at("drawn").experiment(sw.NAME).plan(as_of=sw.ASSIGNED_AT).power
     small = power.curve[power.curve["control_share"] < 0.2]["relative"]
