@@ -6,7 +6,9 @@ the program reads. Every fault of a file is reported at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -146,7 +148,10 @@ def validate(
     try:
         return model.model_validate(_plain(data))
     except ValidationError as problem:
-        raise error([_fault(item, data, path, model) for item in problem.errors()]) from None
+        items = problem.errors()
+    commas = {place(path, data, location): fault for location, fault in _commas(items, data, path)}
+    others = [_fault(item, data, path, model) for item in items if not _is_comma(item, data)]
+    raise error([*commas.values(), *(fault for fault in others if fault.where not in commas)])
 
 
 def place(path: Path, data: Any, location: Sequence[int | str]) -> str:
@@ -172,8 +177,61 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _commas(
+    items: Sequence[Any], data: Mapping[str, Any], path: Path
+) -> Iterator[tuple[tuple[int | str, ...], Fault]]:
+    """Give the numbers that were written with a decimal comma, each with its place."""
+    for item in items:
+        found = _comma(item, data)
+        if found is not None:
+            location, written = found
+            yield (
+                location,
+                Fault(
+                    found=say("'{number}' has a decimal comma", number=written),
+                    expected=say("a decimal point: {number}", number=written.replace(",", ".")),
+                    where=place(path, data, location),
+                ),
+            )
+
+
+def _is_comma(item: Any, data: Mapping[str, Any]) -> bool:
+    return _comma(item, data) is not None
+
+
+def _comma(item: Any, data: Any) -> tuple[tuple[int | str, ...], str] | None:
+    """Give place and text of a number with a decimal comma; None where it is something else.
+
+    Within braces YAML reads ``{share: 0,5}`` as the two keys ``share: 0`` and ``5`` without value.
+    """
+    location, found = _location(item), item["input"]
+    is_number = str(item["type"]).startswith(("float_", "int_"))
+    if is_number and isinstance(found, str) and re.fullmatch(r"[+-]?\d+,\d+", found.strip()):
+        return location, found.strip()
+    if not location or not re.fullmatch(r"\d+", str(location[-1])):
+        return None
+    for step in location[:-1]:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    if not isinstance(data, CommentedMap) or not data.fa.flow_style():
+        return None
+    for (before, value), (key, nothing) in itertools.pairwise(data.items()):
+        if str(key) == location[-1] and nothing is None and re.fullmatch(r"[+-]?\d+", str(value)):
+            return (*location[:-1], str(before)), f"{value},{key}"
+    return None
+
+
+def _location(item: Any) -> tuple[int | str, ...]:
+    """Give the keys to a fault's place, without what pydantic adds for itself."""
+    return tuple(
+        step for step in item["loc"] if step != "[key]" and not str(step).startswith("function-")
+    )
+
+
 def _fault(item: Any, data: Mapping[str, Any], path: Path, model: type[BaseModel]) -> Fault:
-    location = tuple(step for step in item["loc"] if not str(step).startswith("function-"))
+    location = _location(item)
     where = place(path, data, location)
     if item["type"] == "extra_forbidden":
         known = [field.alias or name for name, field in model.model_fields.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
@@ -112,6 +112,37 @@ def test_all_faults_at_once(tmp_path):
         "unknown key 'nam'; did you mean 'name'?",
     ]
     assert "line 4, key 'parts.1.size'" in caught.value.faults[1].where
+
+
+class Priced(Declared):
+    name: Annotated[str, Field(pattern="^[a-z]+$")] = "a"
+    price: float = 0
+    fixed: float = 0
+    shares: dict[Annotated[str, Field(pattern="^[a-z]+$")], float] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "said"),
+    [
+        ("{price: 0,5, fixed: 1}", "line 1, key 'price'", "'0,5' has a decimal comma"),
+        ("{price: 12,05}", "line 1, key 'price'", "'12,05' has a decimal comma"),
+        ("price: 0,5", "line 1, key 'price'", "'0,5' has a decimal comma"),
+        ("shares: {a: 0,3, b: 0.7}", "line 1, key 'shares.a'", "'0,3' has a decimal comma"),
+        ("shares:\n  A: 0.5", "line 2, key 'shares.A'", "found 'A'"),
+        ("name: 0,5", "line 1, key 'name'", "found '0,5'"),
+        ("price: 1\n'5':", "line 2, key '5'", "unknown key '5'"),
+    ],
+)
+def test_a_decimal_comma_is_named(tmp_path, text, where, said):
+    path = write(tmp_path, text)
+    data = read_yaml(path)
+    with pytest.raises(FileError) as caught:
+        validate(Priced, data, path=path)
+    (fault,) = caught.value.faults
+    assert (fault.where, fault.found) == (f"{path}, {where}", said)
+    if "comma" in said:
+        written = said.split("'")[1].replace(",", ".")
+        assert fault.expected == f"a decimal point: {written}"
 
 
 def test_what_is_right_is_given_back_frozen(tmp_path):
