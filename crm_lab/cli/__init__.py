@@ -1,12 +1,15 @@
 """The command ``crm-lab``: parse, call, print, exit code.
 
-Exit code 0: done. 1: refused with one clear message. 2: wrong usage of the command.
+Exit code 0: done. 1: refused with one clear message, or crm-lab itself failed. 2: wrong usage of
+the command.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -44,6 +47,10 @@ SUBCOMMANDS = {
 }
 """Module and name of each command; it is imported when it is asked for, since statistics and
 notebooks take seconds to import and most commands need one of them only."""
+
+
+TRACEBACK_VARIABLE = "CRM_LAB_TRACEBACK"
+"""Environment variable; with any value, a fault of crm-lab itself is shown with its traceback."""
 
 
 class Commands(Group):
@@ -129,4 +136,23 @@ def _run(arguments: Sequence[str]) -> int:
         place = f"{problem.filename}: " if problem.filename else ""
         click.echo(f"{say('Error:')} {place}{problem.strerror or problem}.", err=True)
         return 1
+    except Exception as fault:  # noqa: BLE001  the end of the command, which is told and fails
+        _show_own_fault(fault)
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def _show_own_fault(fault: Exception) -> None:
+    """Say in one line that crm-lab failed, or show all of it where the environment asks for it."""
+    if os.environ.get(TRACEBACK_VARIABLE):
+        click.echo("".join(traceback.format_exception(fault)), err=True, nl=False)
+    said = " ".join(str(fault).split())
+    click.echo(
+        say(
+            "Error: {error}. This is a fault of crm-lab, not of your files. To see where:"
+            " {variable}=1 before the command.",
+            error=(f"{type(fault).__name__}: {said}" if said else type(fault).__name__).rstrip("."),
+            variable=TRACEBACK_VARIABLE,
+        ),
+        err=True,
+    )

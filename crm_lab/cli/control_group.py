@@ -9,7 +9,7 @@ import click
 import pandas as pd
 
 from crm_lab.cli.options import ShareType, as_of_option, gateway_option, moment, opened
-from crm_lab.cli.spoken import Group
+from crm_lab.cli.spoken import Group, confirm
 from crm_lab.errors import FileError, LedgerError, SpecError
 from crm_lab.language import message, say, say_many
 from crm_lab.terminal import show
@@ -53,7 +53,7 @@ def draw(
     day = moment(workbench, as_of)
     show(group.outlook(as_of=day))
     if not yes:
-        click.confirm(say("Draw the control group like this?"), abort=True)
+        confirm(say("Draw the control group like this?"))
     show(group.draw(as_of=day, new_epoch=new_epoch))
     if new_epoch and len(group.epochs()) > 1:
         show(group.independence())

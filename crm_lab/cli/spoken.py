@@ -9,11 +9,16 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
 from crm_lab.language import message, say, say_many
 
+YES = ("y", "yes", "д", "да")
+NO = ("", "n", "no", "н", "нет")
+"""Answers that are taken in every language."""
 HELP_OPTION = message("Show this message and exit.")
 VERSION_OPTION = message("Show the version and exit.")
 
@@ -70,6 +75,26 @@ class Group(Command, click.Group):
                 formatter.write_dl(rows)
 
 
+def confirm(question: str) -> None:
+    """Ask a question of yes and no, in the language; anything but yes leaves the command.
+
+    Raises
+    ------
+    click.Abort
+        The answer is no, or there is nobody to ask.
+    """
+    while True:
+        answer = click.prompt(
+            f"{question} [{say('y/N')}]", default="", show_default=False, type=str
+        )
+        given = answer.strip().lower()
+        if given in YES:
+            return
+        if given in NO:
+            raise click.Abort
+        click.echo(say("Answer yes or no: {letters}.", letters=say("y/N")))
+
+
 def show_error(error: click.ClickException) -> None:
     """Print what is wrong with the use of a command, to standard error."""
     if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -85,12 +110,18 @@ def _message(error: click.ClickException) -> str:
     if isinstance(error, click.MissingParameter) and error.param is not None and not error.message:
         name = error.param.get_error_hint(error.ctx)
         if error.param.param_type_name == "argument":
-            return say("Missing argument {name}.", name=name)
-        return say("Missing option {name}.", name=name)
-    if isinstance(error, click.NoSuchOption) and not error.possibilities:
-        return say("No such option {name}.", name=repr(error.option_name))
-    if isinstance(error, click.NoSuchCommand) and not error.possibilities:
-        return say("No such command {name}.", name=repr(error.command_name))
+            told = say("Missing argument {name}.", name=name)
+        else:
+            told = say("Missing option {name}.", name=name)
+        if isinstance(error.param.type, click.Choice):
+            return f"{told} {_one_of(error.param.type.choices)}"
+        return told
+    if isinstance(error, click.NoSuchOption):
+        told = say("No such option {name}.", name=repr(error.option_name))
+        return _meant(told, error.option_name, error.possibilities)
+    if isinstance(error, click.NoSuchCommand):
+        told = say("No such command {name}.", name=repr(error.command_name))
+        return _meant(told, error.command_name, error.possibilities)
     if isinstance(error, click.BadOptionUsage) and " requires " in error.message:
         asked = re.search(r"(\d+) arguments", error.message)
         return say_many(
@@ -102,8 +133,42 @@ def _message(error: click.ClickException) -> str:
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
         hint = error.param.get_error_hint(error.ctx) if error.param is not None else ""
         if hint:
-            return say("Invalid value for {name}: {problem}", name=hint, problem=error.message)
+            problem = _wrong_value(error)
+            return say("Invalid value for {name}: {problem}", name=hint, problem=problem)
+    extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
+    if extra:
+        return say("Too many arguments: {what}.", what=extra[1])
     return error.format_message()
+
+
+def _wrong_value(error: click.BadParameter) -> str:
+    """Write what click's own types say of a value; what is ours is in the language already."""
+    expected = error.param.type if error.param is not None else None
+    quoted = re.match(r"('.*'|\".*\") (?:is not|does not)", error.message, re.DOTALL)
+    value = quoted[1] if quoted else ""
+    if isinstance(expected, click.Choice) and "is not one of" in error.message:
+        return say("{value} is unknown.", value=value) + " " + _one_of(expected.choices)
+    if isinstance(expected, click.DateTime) and "does not match" in error.message:
+        return say("{value} is not a day of the form 2026-10-02.", value=value)
+    if " is not a valid " in error.message and quoted:
+        if isinstance(expected, click.types.IntParamType):
+            return say("{value} is not a whole number.", value=value)
+        if isinstance(expected, click.types.FloatParamType):
+            return say("{value} is not a number.", value=value)
+    outside = re.fullmatch(r"(.*) is not in the range (.*)\.", error.message)
+    if outside:
+        return say("{value} is not in the range {range}.", value=outside[1], range=outside[2])
+    return error.message
+
+
+def _one_of(choices: Sequence[object]) -> str:
+    return say("Possible: {choices}.", choices=", ".join(map(str, choices)))
+
+
+def _meant(told: str, typed: str, possibilities: Sequence[str] | None) -> str:
+    """Add what was probably meant."""
+    close = get_close_matches(typed, possibilities or (), n=1)
+    return f"{told} {say('Did you mean {name}?', name=close[0])}" if close else told
 
 
 def _record(option: click.Option, ctx: click.Context) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pandas as pd
 
 from crm_lab.cli.options import ShareType, as_date, gateway_option, opened
 from crm_lab.cli.spoken import Command
+from crm_lab.errors import FileError
 from crm_lab.gateway import ImportReport
 from crm_lab.language import message, say
 from crm_lab.publishing import notebook_texts
 from crm_lab.starter import create_workbench
 from crm_lab.terminal import show, show_frame
+
+YAML_ENDINGS = (".yml", ".yaml")
 
 
 @click.command(cls=Command)
@@ -36,6 +40,15 @@ def init(folder: Path) -> None:
 @gateway_option
 def import_command(map_file: Path, file: Path, gateway: str | None) -> None:
     """Load FILE into the gateway as MAP_FILE describes it."""
+    if file.suffix.lower() in YAML_ENDINGS and map_file.suffix.lower() not in YAML_ENDINGS:
+        raise FileError(
+            say("'{file}' is no map, and '{map}' looks like one", file=map_file, map=file),
+            expected=say("the map first, then the file that it describes"),
+            remedy=say(
+                "turn them round: {command}",
+                command=shlex.join(["crm-lab", "import", str(file), str(map_file)]),
+            ),
+        )
     show_import(opened(gateway).import_file(map_file, file, progress=True))
 
 

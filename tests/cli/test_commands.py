@@ -13,10 +13,11 @@ import click
 import pandas as pd
 import pytest
 
-from crm_lab.cli import commands, run
+from crm_lab.cli import TRACEBACK_VARIABLE, commands, run
 from crm_lab.cli.experiment import read_effects, read_till
 from crm_lab.cli.options import ShareType
-from crm_lab.errors import FileError
+from crm_lab.cli.report import with_experiment
+from crm_lab.errors import FileError, ReportError
 from crm_lab.gateway.store import Store
 from crm_lab.simulation.shops import Shop, till_file, write_shop
 from crm_lab.workbench import Workbench, open_workbench
@@ -137,7 +138,7 @@ def test_the_whole_way_from_an_empty_folder_to_the_result(
         calibrated = done(
             capsys, "calibrate", "--from", "2024-03-01", "--draws", "20", "--share", "20%"
         )
-        assert "control groups of 20.0 % drawn where nothing was done" in calibrated
+        assert "20 draws of a control group of 20.0 %" in calibrated
 
 
 def test_a_question_answered_with_no_changes_nothing(
@@ -324,6 +325,120 @@ def test_an_unknown_report_or_parameter_is_refused_before_the_run(
     with chdir(workbench.settings.folder):
         failing(capsys, *arguments)
     assert not workbench.settings.reports_folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("-p", "experiment", "sprin-mailing"), f"did you mean '{sw.NAME}'?"),
+        (("--each", "experiment=sprin-mailing"), f"did you mean '{sw.NAME}'?"),
+        ((), f"none is named. Expected: {sw.NAME}. To do: name it: -p experiment NAME"),
+    ],
+)
+def test_a_report_about_an_experiment_that_is_none_is_refused_before_the_run(
+    capsys: pytest.CaptureFixture[str],
+    workbench_at: WorkbenchAt,
+    arguments: tuple[str, ...],
+    told: str,
+) -> None:
+    workbench = workbench_at("drawn")
+    with chdir(workbench.settings.folder):
+        assert told in failing(capsys, "report", "run", "campaign_experiment", *arguments)
+    assert not workbench.settings.reports_folder.exists()
+
+
+def test_a_report_takes_the_only_experiment_and_asks_where_there_are_two(
+    workbench_at: WorkbenchAt,
+) -> None:
+    workbench = workbench_at("assigned")
+    filled = with_experiment(workbench, "campaign_experiment", {}, each={})
+    assert filled == {"experiment": sw.NAME}
+    assert with_experiment(workbench, "campaign_experiment", {}, each={"experiment": ["all"]}) == {}
+    assert with_experiment(workbench, "customer_base", {}, each={}) == {}
+    assert with_experiment(workbench, "funnel", {}, each={}) == {}
+    sw.write_experiment(workbench.settings.folder, "another")
+    workbench.experiment("another").assign(as_of=sw.ASSIGNED_AT)
+    with pytest.raises(ReportError, match=f"Expected: another, {sw.NAME}"):
+        with_experiment(workbench, "campaign_experiment", {}, each={})
+    sw.write_experiment(workbench.settings.folder, "november-mailing")
+    assert with_experiment(workbench, "campaign_experiment", {}, each={}) == {}
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_an_unforeseen_error_is_owned_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shown: bool,
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ImportError("no module named 'nowhere'")
+
+    sw.write_settings(tmp_path)
+    monkeypatch.setattr("crm_lab.cli.workbench.opened", broken)
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1" if shown else "")
+    assert run(["status"]) == 1
+    *before, last = capsys.readouterr().err.splitlines()
+    assert last == (
+        "Error: ImportError: no module named 'nowhere'. This is a fault of crm-lab, not of your"
+        " files. To see where: CRM_LAB_TRACEBACK=1 before the command."
+    )
+    assert bool(before) == shown
+    assert not shown or before[0].startswith("Traceback")
+
+
+def test_an_interruption_is_still_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    sw.write_settings(tmp_path)
+    monkeypatch.setattr("crm_lab.cli.workbench.opened", interrupted)
+    assert run(["status"]) == 1
+    assert capsys.readouterr().err.strip() == "Stopped; nothing more was changed."
+
+
+def test_a_map_after_its_file_is_noticed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sw.write_settings(tmp_path)
+    told = failing(capsys, "import", "заказы.xlsx", "maps/orders.yml")
+    assert "the map first" in told
+    assert "crm-lab import maps/orders.yml 'заказы.xlsx'" in told
+
+
+def test_the_registry_lists_what_needs_a_look(
+    capsys: pytest.CaptureFixture[str], workbench_at: WorkbenchAt
+) -> None:
+    with chdir(workbench_at("exported").settings.folder):
+        told = done(capsys, "experiment", "status", "--as-of", "2024-05-02")
+    assert f"to look at: {sw.NAME} was sent while its status is 'draft'." in told
+
+
+def test_the_page_of_a_run_is_printed_on_a_line_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+    workbench_at: WorkbenchAt,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from crm_lab.reports.run_results import RunRecord
+
+    page = tmp_path / ("a-long-folder-name-" * 8) / "report.html"
+    record = RunRecord(
+        run_id="20240501-1",
+        kind="customer_base",
+        report_title="Base",
+        status="ok",
+        folder=page.parent,
+        html=page,
+        duration_seconds=1,
+    )
+    monkeypatch.setattr("crm_lab.cli.report.run_request", lambda *given, **options: record)
+    monkeypatch.setenv("COLUMNS", "80")
+    with chdir(workbench_at("loaded").settings.folder):
+        assert run(["report", "run", "customer_base"]) == 0
+    assert str(page) in capsys.readouterr().out.splitlines()
 
 
 def test_the_demonstration_refuses_a_workbench_that_is_none(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, nullcontext
 from pathlib import Path
 
 import click
 import pytest
 
 from crm_lab.cli import commands, run
-from crm_lab.cli.spoken import Command
-from crm_lab.language import LANGUAGE_VARIABLE, current_language
+from crm_lab.cli.spoken import Command, confirm
+from crm_lab.language import LANGUAGE_VARIABLE, current_language, using_language
 from tests.russian import latin_words
 
 SETTINGS = "company: Магазин\ncurrency: RUB\ntimezone: UTC\nlanguage: {language}\n"
@@ -119,6 +119,35 @@ def test_the_environment_chooses_before_the_workbench(
             "Ошибка: Неверное значение для '--share': 2 не между 0 и 1 (100 %)",
         ),
         (
+            ["control-group", "status", "--as-of", "02.10.2026"],
+            "Ошибка: Неверное значение для '--as-of': '02.10.2026' — не день вида 2026-10-02.",
+        ),
+        (
+            ["experiment", "status", "--to", "open"],
+            "Ошибка: Неверное значение для '--to': Неизвестно: 'open'. Возможно: draft, approved,"
+            " running, closed.",
+        ),
+        (
+            ["experiment", "design", "--weeks", "many"],
+            "Ошибка: Неверное значение для '--weeks': 'many' — не целое число.",
+        ),
+        (
+            ["experiment", "design", "--weeks", "200"],
+            "Ошибка: Неверное значение для '--weeks': 200 вне пределов 1<=x<=104.",
+        ),
+        (["init", "--langage"], "Ошибка: Нет параметра '--langage'."),
+        (
+            ["report", "run", "base", "--titel"],
+            "Ошибка: Нет параметра '--titel'. Может быть, --title?",
+        ),
+        (["experiment", "list", "все"], "Ошибка: Лишние аргументы: все."),
+        (["experiment", "lst"], "Ошибка: Нет команды 'lst'. Может быть, list?"),
+        (
+            ["experiment", "decide", "зима"],
+            "Ошибка: Не задан аргумент '{ship|stop|continue|cannot conclude}'. Возможно: ship,"
+            " stop, continue, cannot conclude.",
+        ),
+        (
             ["experiment", "status", "--to", "closed"],
             "Ошибка: для --to нужны NAME эксперимента и --by",
         ),
@@ -132,7 +161,27 @@ def test_mistakes_are_told_in_russian(
     assert run(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == told
-    assert lines[1].startswith(f"Справка: «crm-lab {arguments[0]}")
+    assert any(line.startswith(f"Справка: «crm-lab {arguments[0]}") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_yes"),
+    [("да", True), ("Д", True), ("y", True), ("нет", False), ("", False), ("что\nyes", True)],
+)
+def test_a_question_takes_yes_and_no_in_both_languages(
+    typed: str, is_yes: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(typed.split("\n"))
+    asked = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return next(answers)
+
+    monkeypatch.setattr("click.termui.visible_prompt_func", answer)
+    with using_language("ru"), nullcontext() if is_yes else pytest.raises(click.Abort):
+        confirm("Отобрать?")
+    assert "Отобрать? [д/Н]" in "".join(asked) + capsys.readouterr().out
 
 
 def test_a_refusal_is_told_in_russian(capsys: pytest.CaptureFixture[str]) -> None:
