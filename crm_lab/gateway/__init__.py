@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from crm_lab.errors import LedgerError
+from crm_lab.errors import CrmLabError, Fault, LedgerError
+from crm_lab.formats import listing
 from crm_lab.gateway import ledger
 from crm_lab.gateway.import_report import ImportReport
 from crm_lab.gateway.imports import import_file
 from crm_lab.gateway.ledger import Entry, EntryKind
+from crm_lab.gateway.manifest import counts_unread
 from crm_lab.gateway.mapping import LoadedMap, load_map, load_maps
 from crm_lab.gateway.reads import Reader
 from crm_lab.gateway.schema import BATCH_COLUMN, TABLES
@@ -70,6 +72,36 @@ class Gateway:
         """Load one file through its map (see :func:`crm_lab.gateway.imports.import_file`)."""
         store = Store.create(self.folder, threads=self._threads)
         return import_file(store, source, file, currency=self.currency, progress=progress)
+
+    def import_files(
+        self, chosen: Sequence[tuple[LoadedMap, Path]], *, progress: bool = False
+    ) -> list[ImportReport]:
+        """Load several files in this order; where one is refused, say which went in before it.
+
+        Raises
+        ------
+        CrmLabError
+            As :meth:`import_file`; with the files that were loaded and those that were not.
+        """
+        reports: list[ImportReport] = []
+        for source, file in chosen:
+            try:
+                reports.append(self.import_file(source, file, progress=progress))
+            except CrmLabError as refusal:
+                if len(chosen) == 1:
+                    raise
+                names = [path.name for _, path in chosen]
+                standing = Fault(
+                    found=say(
+                        "loaded from this folder: {loaded}; not loaded: {rest}",
+                        loaded=listing(names[: len(reports)], limit=len(names)) or say("none"),
+                        rest=listing(names[len(reports) :], limit=len(names)),
+                    ),
+                    where=str(file.parent),
+                    remedy=say("load the folder again then; what is loaded is not loaded twice"),
+                )
+                raise type(refusal)([*refusal.faults, standing]) from None
+        return reports
 
     def reader(self, snapshot_id: int | None = None) -> Reader:
         """Open a reader on one snapshot, by default the gateway's own."""
@@ -170,12 +202,17 @@ class Gateway:
         return file
 
     def imports(self) -> pd.DataFrame:
-        """List every import, the latest first."""
+        """List every import, the latest first.
+
+        ``amounts_unread`` counts the records whose money could not be read: where it is above 0,
+        the sums do not hold all the money of the file. It is empty for older imports.
+        """
         with self._store().manifest() as db:
+            unread = "amounts_unread" if counts_unread(db) else "null as amounts_unread"
             return pd.read_sql_query(
                 "select import_batch_id, status, table_name, source_system, file_name, started_at,"
                 " rows_in, rows_loaded, rows_inserted, rows_updated, rows_unchanged,"
-                " rows_rejected, amount_in, amount_loaded, amount_rejected, message"
+                f" rows_rejected, amount_in, amount_loaded, amount_rejected, {unread}, message"
                 " from import_batch order by batch_no desc",
                 db,
             )

@@ -9,9 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from crm_lab.cards import GivenName
 from crm_lab.errors import CrmLabError
 from crm_lab.gateway.casting import reason_text
 from crm_lab.gateway.import_report import ImportReport
+from crm_lab.gateway.manifest import add_missing_columns, counts_unread
 from crm_lab.gateway.mapping import LoadedMap
 from crm_lab.gateway.schema import Table
 from crm_lab.gateway.staging import Staged
@@ -87,8 +89,10 @@ def _insert_batch(db: sqlite3.Connection, attempt: Attempt, *, status: str, mess
         "amount_in": _decimal(staged.amount_in if staged else None),
         "amount_loaded": _decimal(attempt.amount_loaded),
         "amount_rejected": _decimal(attempt.amount_rejected),
+        "amounts_unread": staged.amounts_unread if staged else None,
         "message": message,
     }
+    add_missing_columns(db)
     names, marks = ", ".join(values), ", ".join("?" for _ in values)
     cursor = db.execute(
         f"insert into import_batch ({names}) values ({marks})", tuple(values.values())
@@ -109,9 +113,10 @@ def loaded_before(store: Store, batch_id: str) -> bool:
 def already_loaded(store: Store, attempt: Attempt, currency: str) -> ImportReport:
     """Report on a file whose content had been loaded before."""
     with store.manifest() as db:
+        unread = "amounts_unread" if counts_unread(db) else "null"
         row = db.execute(
-            "select rows_in, rows_rejected, amount_in, amount_loaded, amount_rejected, batch_no"
-            " from import_batch where import_batch_id = ? and status <> 'failed'",
+            "select rows_in, rows_rejected, amount_in, amount_loaded, amount_rejected, batch_no,"
+            f" {unread} from import_batch where import_batch_id = ? and status <> 'failed'",
             (attempt.batch_id,),
         ).fetchone()
         rejected = db.execute(
@@ -119,7 +124,9 @@ def already_loaded(store: Store, attempt: Attempt, currency: str) -> ImportRepor
             " where batch_no = ? order by row_no",
             (row[5],),
         ).fetchall()
-    attempt.staged = Staged(columns=(), rows_in=row[0], amount_in=_from_text(row[2]))
+    attempt.staged = Staged(
+        columns=(), rows_in=row[0], amount_in=_from_text(row[2]), amounts_unread=row[6] or 0
+    )
     attempt.rejected = row[1]
     attempt.loaded = attempt.unchanged = row[0] - row[1]
     attempt.amount_loaded, attempt.amount_rejected = _from_text(row[3]), _from_text(row[4])
@@ -151,9 +158,15 @@ def make_report(
         amount_in=attempt.staged.amount_in,
         amount_loaded=attempt.amount_loaded,
         amount_rejected=attempt.amount_rejected,
-        rejected_by_reason=by_reason(rejected),
+        amounts_unread=attempt.staged.amounts_unread,
+        rejected_by_reason=by_reason(rejected, attempt.source),
         first_rejected=tuple(
-            {"record": str(no), "column": column, "reason": reason_text(why), "content": text}
+            {
+                "record": str(no),
+                "column": GivenName(column),
+                "reason": GivenName(reason_text(why, source=attempt.source, column=column)),
+                "content": GivenName(text),
+            }
             for no, column, why, text in rejected[:FIRST_REJECTED]
         ),
         currency=currency,
@@ -162,11 +175,12 @@ def make_report(
     )
 
 
-def by_reason(rejected: list[Rejected]) -> dict[str, int]:
+def by_reason(rejected: list[Rejected], source: LoadedMap) -> dict[str, int]:
     """Count rejected rows by column and reason, the most frequent first."""
     counts: dict[str, int] = {}
     for _, column, why, _ in rejected:
-        label = f"{column}: {reason_text(why)}" if column else reason_text(why)
+        reason = reason_text(why, source=source, column=column)
+        label = f"{column}: {reason}" if column else reason
         counts[label] = counts.get(label, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crm_lab.formats import listing
 from crm_lab.gateway.mapping import LoadedMap, SourceColumn, SourceMap
 from crm_lab.gateway.notation import AMOUNT, number_sql, trimmed_sql
 from crm_lab.gateway.schema import Column
@@ -53,8 +54,33 @@ YES = ("true", "1", "yes", "y", "t", "да", "истина")
 NO = ("false", "0", "no", "n", "f", "нет", "ложь")
 
 
-def reason_text(reason: str) -> str:
-    """Explain a reason code to people."""
+OUTSIDE_THE_LIST = message(
+    "a word outside the closed list ({words}); translate it under 'values' in the map"
+)
+NO_SUCH_AMOUNT = message("not an amount as the map declares amounts, such as {example}")
+NO_SUCH_AMOUNT_BUT = message(
+    "not an amount as the map declares amounts, such as {example}; for amounts such as 1 234,56 the"
+    " map needs {keys}"
+)
+RUSSIAN_AMOUNTS = {"thousands": " ", "decimal": ","}
+
+
+def reason_text(reason: str, *, source: LoadedMap | None = None, column: str = "") -> str:
+    """Explain a reason code to people; with the map, also what it lets the column hold."""
+    if source is not None and reason == "unknown_value":
+        words = source.table.by_name[column].choices
+        return say(OUTSIDE_THE_LIST, words=listing(words, limit=len(words)))
+    if source is not None and reason == "not_an_amount":
+        declared = source.declared
+        example = f"1{declared.thousands}234{declared.decimal}56"
+        keys = " ".join(
+            f'{key}: "{sign}"'
+            for key, sign in RUSSIAN_AMOUNTS.items()
+            if getattr(declared, key) != sign
+        )
+        if not keys or declared.format != "csv":
+            return say(NO_SUCH_AMOUNT, example=example)
+        return say(NO_SUCH_AMOUNT_BUT, example=example, keys=keys)
     if reason.startswith("unknown_") and reason not in REASONS:
         table = reason.removeprefix("unknown_")
         return say("refers to a {table} that the gateway does not know", table=table)

@@ -171,7 +171,9 @@ def reconcile(
         raise ImportRefusedError(
             say("rows or money do not add up: {problems}", problems="; ".join(problems)),
             where=str(attempt.file),
-            remedy=say("nothing was loaded; check the map's decimal and thousands separators"),
+            remedy=say(
+                "nothing of this file was loaded; check the map's decimal and thousands separators"
+            ),
         )
 
 
@@ -182,7 +184,7 @@ def _amount_rejected(attempt: Attempt, staged: Staged, rejected: list[Rejected])
     total = staged.amount_ragged
     for _, _, why, text in rejected:
         if why != WRONG_WIDTH:
-            total = EXACT.add(total, read(json.loads(text)[column] or ""))
+            total = EXACT.add(total, read(json.loads(text)[column] or "") or 0)
     return total
 
 

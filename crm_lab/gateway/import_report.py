@@ -10,7 +10,7 @@ import pandas as pd
 
 from crm_lab import formats
 from crm_lab.cards import Result
-from crm_lab.language import message, say, using_language
+from crm_lab.language import message, say, say_many, using_language
 
 LOADED = message(
     "{file}: {rows} records, {loaded} loaded into {table} ({new} new, {changed} changed,"
@@ -42,7 +42,9 @@ class ImportReport(Result):
     customers_created : int
         Customers that the file named for the first time.
     amount_in, amount_loaded, amount_rejected : Decimal or None
-        Sums of the money column; loaded + rejected = in.
+        Sums of the money column, as far as it can be read; loaded + rejected = in.
+    amounts_unread : int
+        Records whose money cannot be read; no sum holds it.
     rejected_by_reason : mapping
         Count per (column, reason).
     first_rejected : tuple of dict
@@ -71,6 +73,7 @@ class ImportReport(Result):
     amount_in: Decimal | None
     amount_loaded: Decimal | None
     amount_rejected: Decimal | None
+    amounts_unread: int
     rejected_by_reason: dict[str, int]
     first_rejected: tuple[dict[str, str], ...]
     currency: str
@@ -101,7 +104,16 @@ class ImportReport(Result):
             formats.money(float(amount), self.currency, decimals=2)
             for amount in (self.amount_in, self.amount_loaded)
         )
-        return say(LOADED_MONEY, money_in=money_in, money_loaded=money_loaded, **words)
+        said = say(LOADED_MONEY, money_in=money_in, money_loaded=money_loaded, **words)
+        if not self.amounts_unread:
+            return said
+        return f"{said} " + say_many(
+            "The money of {count} record could not be read: the sums lack it, and what the file"
+            " holds in all is not known.",
+            "The money of {count} records could not be read: the sums lack it, and what the file"
+            " holds in all is not known.",
+            self.amounts_unread,
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Give counts and sums, one row each."""
@@ -139,4 +151,6 @@ class ImportReport(Result):
                     formats.number(float(self.amount_rejected or 0), decimals=2),
                 ),
             ]
+        if self.amounts_unread:
+            rows.append((say("records whose money could not be read"), self.amounts_unread))
         return pd.DataFrame(rows, columns=["what", "value"])

@@ -99,7 +99,9 @@ def import_file(
                     problem=str(problem).splitlines()[0],
                 ),
                 where=str(store.folder),
-                remedy=say("free some, or import the file in parts; nothing was loaded"),
+                remedy=say(
+                    "free some, or import the file in parts; nothing of this file was loaded"
+                ),
             ) from None
 
 
@@ -167,14 +169,15 @@ def _stage(
             expected=say("{count} as counted by the reader", count=formats.number(expected)),
             where=str(attempt.file),
             remedy=say(
-                "this is a fault of the program or of the file's quoting; nothing was loaded"
+                "this is a fault of the program or of the file's quoting; nothing of this file was"
+                " loaded"
             ),
         )
     if file_sha256(attempt.file) != attempt.sha256:
         raise FileError(
             say("the file changed while it was read"),
             where=str(attempt.file),
-            remedy=say("import it when it is complete; nothing was loaded"),
+            remedy=say("import it when it is complete; nothing of this file was loaded"),
         )
     return staged
 
@@ -197,14 +200,14 @@ def _refuse_if_too_bad(attempt: Attempt, staged: Staged, rejected: list[Rejected
     share = attempt.rejected / staged.rows_in
     if declared.on_error == "reject" and share <= declared.max_rejected_share:
         return
-    counts = by_reason(rejected)
+    counts = by_reason(rejected, attempt.source)
     reasons = "; ".join(f"{formats.number(n)} × {why}" for why, n in list(counts.items())[:4])
     first = "\n".join(
         say(
             "  record {record}, column {column}: {reason}: {content}",
             record=no,
             column=column or "-",
-            reason=reason_text(why),
+            reason=reason_text(why, source=attempt.source, column=column),
             content=text[:200],
         )
         for no, column, why, text in rejected[:FIRST_REJECTED]
@@ -225,5 +228,7 @@ def _refuse_if_too_bad(attempt: Attempt, staged: Staged, rejected: list[Rejected
             first=first,
         ),
         where=str(attempt.file),
-        remedy=say("correct the file or the map, then import again; nothing was loaded"),
+        remedy=say(
+            "correct the file or the map, then import again; nothing of this file was loaded"
+        ),
     )

@@ -50,6 +50,7 @@ create table import_batch (
     amount_in text,
     amount_loaded text,
     amount_rejected text,
+    amounts_unread integer,
     message text not null default ''
 ) strict;
 create unique index import_batch_once on import_batch (import_batch_id) where status <> 'failed';
@@ -119,6 +120,18 @@ def create_manifest(path: Path) -> None:
         )
     finally:
         db.close()
+
+
+def add_missing_columns(db: sqlite3.Connection) -> None:
+    """Give a manifest made by an earlier version the columns that came since, all empty."""
+    if not counts_unread(db):
+        db.execute("alter table import_batch add column amounts_unread integer")
+
+
+def counts_unread(db: sqlite3.Connection) -> bool:
+    """Whether the record of imports says how many amounts could not be read."""
+    columns = db.execute("select name from pragma_table_info('import_batch')").fetchall()
+    return ("amounts_unread",) in columns
 
 
 def _never_replaced(table: str, key: tuple[str, ...]) -> str:

@@ -50,6 +50,8 @@ class Staged:
         Records with too few or too many fields; they never reach the engine.
     amount_ragged : Decimal
         What of ``amount_in`` stands in those records.
+    amounts_unread : int
+        Records whose money cannot be read, so that no sum holds it.
     kinds : mapping
         How a Parquet file stores each column; a column of a CSV file is text.
     """
@@ -59,6 +61,7 @@ class Staged:
     amount_in: Decimal | None = None
     ragged: list[tuple[int, str]] = field(default_factory=list)
     amount_ragged: Decimal = Decimal(0)
+    amounts_unread: int = 0
     kinds: dict[str, StoredKind] = field(default_factory=dict)
 
 
@@ -110,18 +113,22 @@ def notation_of(source: LoadedMap, column: str, kinds: Mapping[str, StoredKind])
 
 def amount_reader(
     source: LoadedMap, kinds: Mapping[str, StoredKind]
-) -> Callable[[str], Decimal] | None:
-    """Give the reader of the table's money column, 0 for what is no amount; None without one."""
+) -> Callable[[str], Decimal | None] | None:
+    """Give the reader of the table's money column; None without one.
+
+    The reader gives None for what is no amount, and 0 for an empty cell that may be empty.
+    """
     column = source.declared.columns.get(source.table.money)
     if column is None or column.source is None:
         return None
     notation = notation_of(source, column.source, kinds)
     meanings = {word.lower(): meaning for word, meaning in column.values.items()}
+    empty = None if source.table.by_name[source.table.money].required else Decimal(0)
 
     @lru_cache(maxsize=100_000)
-    def read(text: str) -> Decimal:
+    def read(text: str) -> Decimal | None:
         said = meanings.get(text.strip(STRIPPED).lower(), text) if meanings else text
-        return amount_of(said, notation) or Decimal(0)
+        return amount_of(said, notation) if said.strip(STRIPPED) else empty
 
     return read
 
@@ -149,7 +156,10 @@ def _stage_csv(
                 ),
                 expected=say("every quoted field closed, no stray quotes"),
                 where=str(file),
-                remedy=say("look for an unclosed quote at or before that line; nothing was loaded"),
+                remedy=say(
+                    "look for an unclosed quote at or before that line; nothing of this file was"
+                    " loaded"
+                ),
             ) from None
     names = (ROW_NO, *(f"c{index}" for index in range(len(staged.columns))))
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
@@ -191,15 +201,16 @@ def _copy_records(
         if not record:
             continue
         row_no += 1
-        amount = Decimal(0)
-        if read_amount is not None and money_at < len(record):
-            amount = read_amount(record[money_at])
-            total = EXACT.add(total, amount)
+        amount = None
+        if read_amount is not None:
+            amount = read_amount(record[money_at]) if money_at < len(record) else None
+            staged.amounts_unread += amount is None
+            total = EXACT.add(total, amount or 0)
         if len(record) == width:
             write([row_no, *record])
         else:
             staged.ragged.append((row_no, json.dumps(record, ensure_ascii=False)))
-            staged.amount_ragged = EXACT.add(staged.amount_ragged, amount)
+            staged.amount_ragged = EXACT.add(staged.amount_ragged, amount or 0)
     if row_no == 0:
         raise FileError(say("the file has a header and no rows"), where=str(file))
     staged.rows_in = row_no
@@ -256,11 +267,13 @@ def _stage_parquet(engine: duckdb.DuckDBPyConnection, source: LoadedMap, file: P
     if read_amount is not None:
         money = f"c{_money_position(source, columns)}"
         amounts = engine.execute(
-            f"select {money}, count(*) from {STAGED} where {money} is not null group by 1"
+            f"select coalesce({money}, ''), count(*) from {STAGED} group by 1"
         ).fetchall()
         staged.amount_in = Decimal(0)
         for text, times in amounts:
-            staged.amount_in = EXACT.fma(read_amount(text), times, staged.amount_in)
+            amount = read_amount(text)
+            staged.amounts_unread += times if amount is None else 0
+            staged.amount_in = EXACT.fma(amount or 0, times, staged.amount_in)
     return staged
 
 

@@ -56,6 +56,40 @@ def test_first_five_rejected_rows_are_shown_and_all_are_kept(company):
     assert company.rows("select count(*) from customer") == [(1,)]
 
 
+def test_of_several_files_it_is_said_which_went_in(company):
+    paths = []
+    for name, total in (("a.csv", "1"), ("b.csv", "x"), ("c.csv", "2")):
+        paths.append(company.folder / name)
+        paths[-1].write_text(f"no,client,date,total\n{name},c1,{FIRST},{total}\n")
+    source = load_map(company.map("orders", ORDER_COLUMNS, "create_customers: true"))
+    with pytest.raises(ImportRefusedError, match=r"loaded from this folder: a\.csv; not loaded:"):
+        company.gateway.import_files([(source, path) for path in paths])
+    assert company.rows("select order_id from orders") == [("a.csv",)]
+    reports = company.gateway.import_files([(source, path) for path in (paths[0], paths[2])])
+    assert [report.status for report in reports] == ["already loaded", "ok"]
+
+
+def test_the_form_of_amounts_and_the_words_of_a_list_are_named(company):
+    columns = ORDER_COLUMNS.replace("}", ", status: status}")
+    text = (
+        f'no,client,date,total,status\nA1,c1,{FIRST},"1 732,18",paid\nA2,c1,{FIRST},1,оплачен\n'
+        f"A3,c1,{FIRST},1,paid\n"
+    )
+    loose = ("create_customers: true", "max_rejected_share: 0.9")
+    report = company.load("orders", columns, text, *loose)
+    amount = (
+        "net_revenue: not an amount as the map declares amounts, such as 1234.56; for amounts such"
+        ' as 1 234,56 the map needs thousands: " " decimal: ","'
+    )
+    word = (
+        "status: a word outside the closed list (paid, cancelled, returned, partial); translate it"
+        " under 'values' in the map"
+    )
+    assert report.rejected_by_reason == {amount: 1, word: 1}
+    report = company.load("orders", columns, text, *loose, "decimal: ','", "thousands: ' '")
+    assert list(report.rejected_by_reason) == [word]
+
+
 def test_customers_of_rejected_orders_are_not_created(company):
     company.orders([f"A1,c1,{FIRST},1", "A2,c2,never,1"], "max_rejected_share: 0.5")
     assert company.rows("select customer_id, source_system from customer") == [("c1", "shop")]
@@ -174,7 +208,7 @@ def test_one_wrong_record_fails_the_import_where_the_map_says_so(company):
     assert company.rows("select count(*) from customer") == [(0,)]
     batch = company.gateway.imports().iloc[0]
     assert (batch["status"], batch["rows_loaded"], batch["amount_loaded"]) == ("failed", 0, None)
-    assert "nothing was loaded" in batch["message"]
+    assert "nothing of this file was loaded" in batch["message"]
 
 
 def test_too_many_rejected_records_refuse_the_file(company):

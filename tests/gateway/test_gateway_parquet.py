@@ -105,6 +105,6 @@ def test_money_stored_as_double_is_taken_where_it_has_two_decimals(company):
     )
     assert report.rejected_by_reason == {
         "net_revenue: an amount with more than two decimals": 1,
-        "net_revenue: not an amount as the map declares amounts": 1,
+        "net_revenue: not an amount as the map declares amounts, such as 1234.56": 1,
     }
     assert company.rows("select sum(net_revenue) from orders") == [(Decimal("19.30"),)]

@@ -13,6 +13,7 @@ from crm_lab.language import using_language
 from tests.russian import latin_words
 
 NAMES = ("orders", "file.csv", "map.yml", "customer", "net_revenue", "ordered_at", "ok", "till")
+KEYS = ("thousands", "decimal")
 ROWS = ("1,a,2024-01-01,10.00", "2,b,2024-01-02,1200.50", "3,c,2024-01-03,ten")
 
 
@@ -26,11 +27,13 @@ def test_an_import_is_reported_in_russian(company):
     assert said == (
         "file.csv: записей 3, загружено в orders 2 (новых 2, изменённых 0, прежних 0), отложено 1;"
         " в файле 1\u00a0210,50\u00a0₽, загружено 1\u00a0210,50\u00a0₽."
+        " Деньги 1 записи прочесть не удалось: в суммах их нет, и сколько денег в файле всего,"
+        " неизвестно."
     )
     assert repeated == (
         f"file.csv уже был загружен раньше (загрузка {report.import_batch_id}); ничего не изменено."
     )
-    assert latin_words(shown, NAMES) == []
+    assert latin_words(shown, (*NAMES, *KEYS)) == []
     assert latin_words(listed, (*NAMES, "shop", report.import_batch_id)) == []
     assert "частично" in listed
     assert report.to_dict()["status"] == "partial"
@@ -49,13 +52,24 @@ def test_every_reason_is_russian(reason):
         assert latin_words(reason_text(reason), ("values", "customer")) == []
 
 
+def test_records_set_aside_are_listed_with_the_names_of_the_map(company):
+    with using_language("ru"):
+        report = company.orders([",a,2024-01-01,10.00", *ROWS], "max_rejected_share: 0.5")
+        shown = TableView(pd.DataFrame(report.first_rejected))._repr_html_()
+    assert ">order_id</td>" in shown
+    for header in ("запись", "столбец", "причина", "содержание"):
+        assert f">{header}</th>" in shown
+    assert not {"record", "column", "content"} & set(latin_words(shown, NAMES))
+
+
 def test_a_refused_import_says_why_in_russian(company):
     with using_language("ru"), pytest.raises(ImportRefusedError) as problem:
         company.orders(ROWS)
     said = str(problem.value)
     assert "Пришлось бы отложить записей: 1 из 3 (1 × net_revenue: не сумма" in said
     assert "а карта допускает 20,0\u00a0%; первые из них" in said
-    assert "Что делать: исправьте файл или карту и загрузите снова; ничего не загружено." in said
+    assert "Что делать: исправьте файл или карту и загрузите снова;" in said
+    assert "снова; из этого файла ничего не загружено." in said
 
 
 @pytest.mark.parametrize(

@@ -329,7 +329,9 @@ def test_an_import_without_memory_is_an_error_of_the_store(company, monkeypatch)
 
     full_engine = Store.engine
     monkeypatch.setattr(Store, "engine", small_engine)
-    with pytest.raises(StoreError, match=r"ran out of memory or disk.*nothing was loaded"):
+    with pytest.raises(
+        StoreError, match=r"ran out of memory or disk.*nothing of this file was loaded"
+    ):
         company.orders([f"A{n},c{n},{FIRST},1" for n in range(30_000)])
     monkeypatch.undo()
     assert company.gateway.snapshot() == before
