@@ -125,7 +125,11 @@ class ControlGroupStatus(Result):
             light(
                 say(wording.LIGHT_NAMES["balance"]),
                 "good" if self.is_balanced else "unsure",
-                self._balance(),
+                say(
+                    "largest standardised difference before the draw {worst}, {errors} standard"
+                    " errors for groups of this size (limits {limit} and {most})",
+                    **self._balance_words(),
+                ),
             ),
         ]
         if self.warning():
@@ -193,23 +197,25 @@ class ControlGroupStatus(Result):
             newcomers=say("{count} joined later at the same rate", count=grouped(self.newcomers))
             if self.newcomers
             else say("nobody joined later"),
-            difference=formats.number(self.worst_balance, decimals=2),
+            difference=self._balance_words()["worst"],
             state=self._state(),
         )
         doubt = ""
         if math.isfinite(self.worst_balance) and not self.is_balanced:
-            doubt = say("The groups may not have been alike: {detail}.", detail=self._balance())
+            doubt = say(
+                "The difference is {errors} standard errors for groups of this size; the limits"
+                " are {limit} or {most} standard errors.",
+                **self._balance_words(),
+            )
         return " ".join(filter(None, [told, doubt, self.warning()]))
 
-    def _balance(self) -> str:
-        return say(
-            "largest standardised difference before the draw {worst}, {errors} standard errors for"
-            " groups of this size (limits {limit} and {most})",
-            worst=formats.number(self.worst_balance, decimals=2),
-            errors=formats.number(self.balance_errors, decimals=1),
-            limit=formats.number(BALANCE_LIMIT, decimals=1),
-            most=formats.number(BALANCE_ERRORS, decimals=0),
-        )
+    def _balance_words(self) -> dict[str, str]:
+        return {
+            "worst": formats.number(self.worst_balance, decimals=2),
+            "errors": formats.number(self.balance_errors, decimals=1),
+            "limit": formats.number(BALANCE_LIMIT, decimals=1),
+            "most": formats.number(BALANCE_ERRORS, decimals=0),
+        }
 
     def _state(self) -> str:
         return "; ".join(self.faults) or say("ledger and files are sound")

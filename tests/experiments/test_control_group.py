@@ -111,9 +111,7 @@ def test_balance_is_judged_by_its_size_and_by_chance(
     light = next(light for light in found.lights if light.name == "Balance before the start")
     assert light.tone == tone
     assert f"{errors} standard errors for groups of this size (limits 0.2 and 3)" in light.detail
-    assert (f"The groups may not have been alike: {light.detail}." in found.sentence()) == (
-        tone == "unsure"
-    )
+    assert (f"The difference is {errors} standard errors" in found.sentence()) == (tone == "unsure")
 
 
 def test_a_draw_of_a_handful_warns_and_says_what_helps(
