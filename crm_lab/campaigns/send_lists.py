@@ -279,14 +279,18 @@ def _content(plan: Plan, recipients: pd.DataFrame, arm: str, timezone: str) -> s
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in rows.itertuples(index=False):
+    addresses = rows["address"].astype(str)
+    if timezone:
+        addresses = addresses.map(lambda address: _address(address, plan.channel))
+    scheduled = rows["scheduled_at"].map(lambda moment: _scheduled(moment, timezone))
+    for row in rows.assign(address=addresses, scheduled_at=scheduled).itertuples(index=False):
         cells = (
             row.send_id,
             row.customer_id,
-            _address(row.address, plan.channel) if timezone else row.address,
+            row.address,
             row.variant,
             plan.messages[arm],
-            _scheduled(row.scheduled_at, timezone),
+            row.scheduled_at,
         )
         writer.writerow([inert(str(value)) for value in cells])
     return out.getvalue()
