@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 RESULT_MIME = "application/vnd.crm-lab.result+json"
 """MIME type under which a displayed result carries itself as data."""
+NARROW_MIME = "application/vnd.crm-lab.narrow+png"
+"""MIME type under which a plot carries its drawing for a narrow screen (PNG, base64)."""
 
 CARD_CSS = (
     ".crm-card{border:1px solid #8886;border-left:4px solid #1f6f8b;border-radius:6px;"

@@ -134,5 +134,9 @@ def _date(found: re.Match[str]) -> str:
 def legend_below(ax: Axes) -> None:
     """Put a legend of many entries under the axis, where it covers no curve."""
     ax.legend(
-        frameon=False, fontsize="small", ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16)
+        frameon=False,
+        fontsize="small",
+        ncols=2,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
     )

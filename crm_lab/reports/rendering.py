@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crm_lab.cards import RESULT_MIME
+from crm_lab.cards import NARROW_MIME, RESULT_MIME
 from crm_lab.headlines import bar_svg, without_verdict
 from crm_lab.language import say
 from crm_lab.reports import wording
@@ -31,6 +31,8 @@ _NUMBER = re.compile(r'<p class="crm-number">.*?</p>', re.DOTALL)
 _BESIDE = re.compile(r'<p class="crm-beside">.*?</p>', re.DOTALL)
 _AMOUNT = re.compile(r"(.*?) (\(.*\))(.*)", re.DOTALL)
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
+_NARROW = "(max-width:560px)"
+"""Windows in which a plot's narrow drawing is shown."""
 _HEADING_ALONE = re.compile(r'<h2 id="([^"]*)">[^\n]*</h2>')
 _TOP_LEVEL, _OUTPUT_LEVEL = 2, 3
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
@@ -130,7 +132,8 @@ class _Writer:
             return ""  # a progress bar or a control: it lives in JupyterLab only
         for mime in _PICTURES:
             if mime in data:
-                return self._picture(mime, data[mime], output.get("metadata", {}))
+                narrow = data.get(NARROW_MIME, "")
+                return self._picture(mime, data[mime], output.get("metadata", {}), narrow=narrow)
         if "text/html" in data:
             return self._html(_joined(data["text/html"]), data.get(RESULT_MIME))
         if "text/markdown" in data:
@@ -175,7 +178,9 @@ class _Writer:
             return ""
         return f'<h{_OUTPUT_LEVEL} class="card-title">{found[2]}</h{_OUTPUT_LEVEL}>'
 
-    def _picture(self, mime: str, content: Any, metadata: Mapping[str, Any]) -> str:
+    def _picture(
+        self, mime: str, content: Any, metadata: Mapping[str, Any], *, narrow: Any = ""
+    ) -> str:
         own = metadata.get(mime, {})
         own = own if isinstance(own, Mapping) else {}
         alt = own.get("alt") or metadata.get("alt") or self._default_alt()
@@ -189,10 +194,12 @@ class _Writer:
         width = own.get("width")
         size = f' width="{width}"' if isinstance(width, int) and not isinstance(width, bool) else ""
         about = html.escape(str(alt)[:_ALT_LIMIT])
-        return (
-            f'<figure class="chart"><img alt="{about}"{size} '
-            f'src="data:{mime};base64,{encoded}"></figure>'
-        )
+        picture = f'<img alt="{about}"{size} src="data:{mime};base64,{encoded}">'
+        if narrow:
+            drawn = _reduced(re.sub(r"[^A-Za-z0-9+/=]", "", _joined(narrow)))
+            source = f'<source media="{_NARROW}" srcset="data:image/png;base64,{drawn}">'
+            picture = f"<picture>{source}{picture}</picture>"
+        return f'<figure class="chart">{picture}</figure>'
 
     def _default_alt(self) -> str:
         about = ". ".join(part.rstrip(".") for part in (self.heading, self.subject) if part)
