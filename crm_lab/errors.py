@@ -54,7 +54,8 @@ class Fault:
             parts.append(say("Expected: {what}", what=self.expected))
         if self.remedy:
             parts.append(say("To do: {what}", what=self.remedy))
-        return ". ".join(part.rstrip(".") for part in parts) + "."
+        ends = (part if part.endswith(("?", "!")) else part.rstrip(".") + "." for part in parts)
+        return " ".join(ends)
 
 
 class CrmLabError(Exception):

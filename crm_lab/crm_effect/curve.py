@@ -33,7 +33,7 @@ from crm_lab.crm_effect.curve_results import (
 from crm_lab.crm_effect.curve_units import UnitValues, columns_of, curve_points
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import TREATABLE
-from crm_lab.experiments.control_group import BALANCE_LIMIT
+from crm_lab.experiments.control_group import BALANCE_ERRORS, BALANCE_LIMIT
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch
 from crm_lab.experiments.fields import CONTROL
@@ -372,9 +372,10 @@ def _balance_light(values: UnitValues, pre_weeks: int) -> Light:
     if not spread > 0:
         return light("balance", "unsure", say(wording.BALANCE_UNKNOWN))
     worst = abs(float(held.mean() - others.mean())) / spread
+    errors = worst / math.sqrt(1 / held.size + 1 / others.size)
     return light(
         "balance",
-        "good" if worst <= BALANCE_LIMIT else "unsure",
+        "good" if worst <= BALANCE_LIMIT and errors <= BALANCE_ERRORS else "unsure",
         say(
             GROUP_BALANCE,
             worst=formats.number(worst, decimals=2),

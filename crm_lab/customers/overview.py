@@ -134,6 +134,7 @@ class BaseOverview(Result):
     def imports_frame(self) -> pd.DataFrame:
         """Give the imports as people read them: file, records, set aside, sums."""
         frame = self.imports
+        unread = frame["amounts_unread"].fillna(0).astype(int)
         return pd.DataFrame(
             {
                 "file": frame["file_name"],
@@ -148,6 +149,7 @@ class BaseOverview(Result):
                 say("{currency} loaded", currency=self.currency): frame["amount_loaded"].astype(
                     float
                 ),
+                **({"money not read": unread} if unread.any() else {}),
             }
         )
 

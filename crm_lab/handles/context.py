@@ -95,10 +95,9 @@ def import_folder(
                 remedy=say("nothing was loaded; correct the patterns or add a map"),
             )
         chosen.append((maps.index(fitting[0]), file, fitting[0]))
-    return Results(
-        workbench.gateway.import_file(source, file, progress=progress)
-        for _, file, source in sorted(chosen, key=lambda item: (item[0], item[1]))
-    )
+    ordered = sorted(chosen, key=lambda item: (item[0], item[1]))
+    pairs = [(source, file) for _, file, source in ordered]
+    return Results(workbench.gateway.import_files(pairs, progress=progress))
 
 
 def now() -> datetime:

@@ -158,6 +158,7 @@ class Experiment(Handle):
             self.registered(),
             folder=self.lists_folder,
             as_of=as_of or now(),
+            timezone=self._workbench.settings.timezone,
         )
 
     def ingest(self, folder: Path | str, *, progress: bool = False) -> Results[ImportReport]:
