@@ -33,12 +33,16 @@ from crm_lab.crm_effect.curve_results import (
 from crm_lab.crm_effect.curve_units import UnitValues, columns_of, curve_points
 from crm_lab.errors import DesignError
 from crm_lab.experiments.assignment import TREATABLE
-from crm_lab.experiments.control_group import BALANCE_ERRORS, BALANCE_LIMIT
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
 from crm_lab.experiments.epochs import Epoch
 from crm_lab.experiments.fields import CONTROL
-from crm_lab.experiments.lights import GOOD_POWER, contamination_light, light, ratio_light
-from crm_lab.experiments.wording import GROUP_BALANCE
+from crm_lab.experiments.lights import (
+    GOOD_POWER,
+    contamination_light,
+    group_balance_light,
+    light,
+    ratio_light,
+)
 from crm_lab.gateway import Gateway, Reader, audits, curves
 from crm_lab.headlines import Light
 from crm_lab.language import say, say_many
@@ -372,16 +376,7 @@ def _balance_light(values: UnitValues, pre_weeks: int) -> Light:
     if not spread > 0:
         return light("balance", "unsure", say(wording.BALANCE_UNKNOWN))
     worst = abs(float(held.mean() - others.mean())) / spread
-    errors = worst / math.sqrt(1 / held.size + 1 / others.size)
-    return light(
-        "balance",
-        "good" if worst <= BALANCE_LIMIT and errors <= BALANCE_ERRORS else "unsure",
-        say(
-            GROUP_BALANCE,
-            worst=formats.number(worst, decimals=2),
-            limit=formats.number(BALANCE_LIMIT, decimals=1),
-        ),
-    )
+    return group_balance_light(worst, held.size, others.size)
 
 
 def _power_light(detectable: DetectableEffect) -> Light:

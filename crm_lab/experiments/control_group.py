@@ -8,21 +8,17 @@ append-only ledger, the members in an append-only table whose file hash the ledg
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
 from crm_lab import formats
-from crm_lab.cards import Result, plain
 from crm_lab.errors import LedgerError
-from crm_lab.experiments import wording
 from crm_lab.experiments.assignment import TREATABLE, bucket_ends
-from crm_lab.experiments.audit import CONTAMINATION_LIMIT, ContaminationAudit
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
+from crm_lab.experiments.control_group_status import ControlGroupStatus
 from crm_lab.experiments.draws import ELIGIBILITY, NEWCOMER, prepare_newcomers
 from crm_lab.experiments.epochs import (
     Epoch,
@@ -38,191 +34,17 @@ from crm_lab.experiments.outlook import (
     POWER,
     count_obstacles,
     detectable_mean,
-    smallness,
 )
 from crm_lab.gateway import Gateway, LedgerEntry, Reader, operations
 from crm_lab.gateway.store import sql_text
-from crm_lab.headlines import Light, light
-from crm_lab.language import grouped, message, say, say_many
+from crm_lab.language import grouped, say, say_many
 from crm_lab.stats import (
-    SampleRatio,
     sample_ratio_test,
 )
-
-BALANCE_LIMIT = 0.2
-"""Standardised difference above which a group is called unbalanced, whatever its size."""
-BALANCE_ERRORS = 3
-"""Standard errors above which a difference is called one, however small: chance hardly does it."""
 
 
 class _NobodyJoinsError(LedgerError):
     """The newcomers that were there a moment ago have joined already: nothing is to be done."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ControlGroupStatus(Result):
-    """The control group as it stands: members, ratio, balance, ledger.
-
-    Attributes
-    ----------
-    epoch : Epoch
-        The open epoch.
-    controls, treatable : int
-        Members of each kind.
-    newcomers : int
-        Members who came after the first draw.
-    joined : int
-        Members that the last draw added.
-    ratio : SampleRatio
-        Whether the share of controls is what the rule promises.
-    balance : pandas.DataFrame
-        Covariate, mean of controls, mean of the others, standardised difference; before the draw.
-    not_eligible : mapping
-        Customers outside, by obstacle.
-    ledger_digest : str
-        Digest of the ledger's last entry.
-    faults : tuple of str
-        What the check of ledger and files found; empty when sound.
-    touched : int or None
-        Controls that marketing reached after all; None where nobody looked (`audited`).
-    smallest_change : float
-        Smallest relative change of revenue per customer that would have shown in the 13 weeks
-        before the draw with 80 % probability; NaN where it cannot be said.
-    """
-
-    title: ClassVar[str] = message("Control group")
-    plotter: ClassVar[str] = "crm_lab.plots.control_group:plot_balance"
-
-    epoch: Epoch
-    controls: int
-    treatable: int
-    newcomers: int
-    joined: int
-    ratio: SampleRatio
-    balance: pd.DataFrame
-    not_eligible: Mapping[str, int]
-    ledger_digest: str
-    faults: tuple[str, ...]
-    touched: int | None = None
-    smallest_change: float = math.nan
-
-    def audited(self, audit: ContaminationAudit) -> ControlGroupStatus:
-        """Give the same with what the audit of its controls found."""
-        return replace(self, touched=audit.touched)
-
-    @property
-    def lights(self) -> tuple[Light, ...]:
-        """Size, balance, contamination where it was looked at, ledger and files."""
-        found = [
-            light(
-                say(wording.LIGHT_NAMES["sample_ratio"]),
-                "bad" if self.ratio.is_mismatch else "good",
-                say(
-                    wording.RATIO_RED if self.ratio.is_mismatch else wording.RATIO_GREEN,
-                    p=formats.p_text(self.ratio.p_value),
-                ),
-            ),
-            light(
-                say(wording.LIGHT_NAMES["balance"]),
-                "good" if self.is_balanced else "unsure",
-                say(
-                    "largest standardised difference before the draw {worst}, {errors} standard"
-                    " errors for groups of this size (limits {limit} and {most})",
-                    **self._balance_words(),
-                ),
-            ),
-        ]
-        if self.warning():
-            found.append(light(say(wording.LIGHT_NAMES["power"]), "unsure", self.warning()))
-        if self.touched is not None:
-            is_broken = self.touched > CONTAMINATION_LIMIT * self.controls
-            text = wording.CONTAMINATION if self.touched else wording.CONTAMINATION_GREEN
-            found.append(
-                light(
-                    say(wording.LIGHT_NAMES["contamination"]),
-                    "bad" if is_broken else "unsure" if self.touched else "good",
-                    say(text, touched=grouped(self.touched), controls=grouped(self.controls)),
-                )
-            )
-        state = self._state()
-        found.append(light(say(wording.LIGHT_LEDGER), "bad" if self.faults else "good", state))
-        return tuple(found)
-
-    @property
-    def verdict(self) -> Literal["group sound", "group doubtful", "group broken"]:
-        """Whether effects can be measured against the group."""
-        tones = {light.tone for light in self.lights}
-        if "bad" in tones:
-            return "group broken"
-        return "group doubtful" if "unsure" in tones else "group sound"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the fields, the verdict and the lights as JSON-ready data."""
-        shown = {"verdict": self.verdict, "lights": plain(self.lights)}
-        return {**shown, **Result.to_dict(self)}
-
-    @property
-    def worst_balance(self) -> float:
-        """Largest absolute standardised difference; NaN where none is known."""
-        return float(self.balance["standardised difference"].abs().max())
-
-    @property
-    def balance_errors(self) -> float:
-        """The largest standardised difference in standard errors of two groups of these sizes."""
-        if not self.controls or not self.treatable:
-            return math.nan
-        return self.worst_balance / math.sqrt(1 / self.controls + 1 / self.treatable)
-
-    @property
-    def is_balanced(self) -> bool:
-        """Whether no difference is too large, and none too large for chance."""
-        return self.worst_balance <= BALANCE_LIMIT and self.balance_errors <= BALANCE_ERRORS
-
-    def warning(self) -> str:
-        """Warn of a group too small to see with, and say what helps; empty where it is not."""
-        return smallness(self.controls, smallest_change=self.smallest_change)
-
-    def sentence(self) -> str:
-        """Say size, rule and soundness of the group."""
-        total = self.controls + self.treatable
-        told = say(
-            "{controls} of {total} customers ({share}, promised {promised}) receive no marketing"
-            " since {since}; {newcomers}. Largest standardised difference before the draw"
-            " {difference}; {state}.",
-            controls=grouped(self.controls),
-            total=grouped(total),
-            share=formats.percent(self.controls / total, decimals=2),
-            promised=formats.percent(self.epoch.share),
-            since=formats.day(self.epoch.opened_at),
-            newcomers=say("{count} joined later at the same rate", count=grouped(self.newcomers))
-            if self.newcomers
-            else say("nobody joined later"),
-            difference=self._balance_words()["worst"],
-            state=self._state(),
-        )
-        doubt = ""
-        if math.isfinite(self.worst_balance) and not self.is_balanced:
-            doubt = say(
-                "The difference is {errors} standard errors for groups of this size; the limits"
-                " are {limit} or {most} standard errors.",
-                **self._balance_words(),
-            )
-        return " ".join(filter(None, [told, doubt, self.warning()]))
-
-    def _balance_words(self) -> dict[str, str]:
-        return {
-            "worst": formats.number(self.worst_balance, decimals=2),
-            "errors": formats.number(self.balance_errors, decimals=1),
-            "limit": formats.number(BALANCE_LIMIT, decimals=1),
-            "most": formats.number(BALANCE_ERRORS, decimals=0),
-        }
-
-    def _state(self) -> str:
-        return "; ".join(self.faults) or say("ledger and files are sound")
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give the balance table."""
-        return self.balance
 
 
 def draw(

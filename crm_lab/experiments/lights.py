@@ -10,7 +10,6 @@ import numpy as np
 from crm_lab import formats, headlines
 from crm_lab.experiments import wording
 from crm_lab.experiments.audit import CONTAMINATION_LIMIT
-from crm_lab.experiments.control_group import BALANCE_LIMIT
 from crm_lab.experiments.differences import plan_differences
 from crm_lab.experiments.looks import Look, look_words
 from crm_lab.experiments.others import OtherMarketing
@@ -18,10 +17,13 @@ from crm_lab.experiments.plan import Plan
 from crm_lab.experiments.results import ArmResult
 from crm_lab.headlines import Light, LightTone
 from crm_lab.language import grouped, say
-from crm_lab.stats import (
-    SampleRatio,
-)
+from crm_lab.stats import SampleRatio
+from crm_lab.stats.balance import balance_errors
 
+BALANCE_LIMIT = 0.2
+"""Standardised difference above which a group is called unbalanced, whatever its size."""
+BALANCE_ERRORS = 3
+"""Standard errors above which a difference is called one, however small: chance hardly does it."""
 GOOD_POWER = 0.25
 """Relative effect up to which a design is called good."""
 
@@ -60,6 +62,31 @@ def balance_light(plan: Plan, others: OtherMarketing, imbalances: Sequence[float
             limit=formats.number(BALANCE_LIMIT, decimals=1),
         ),
     )
+
+
+def group_balance_light(worst: float, n_control: int, n_others: int) -> Light:
+    """Say whether the control group was like the others, by the largest standardised difference."""
+    return light(
+        "balance",
+        "good" if is_balanced(worst, n_control, n_others) else "unsure",
+        say(wording.GROUP_BALANCE, **balance_words(worst, n_control, n_others)),
+    )
+
+
+def is_balanced(worst: float, n_control: int, n_others: int) -> bool:
+    """Whether no difference is too large, and none too large for chance."""
+    errors = balance_errors(worst, n_control, n_others)
+    return worst <= BALANCE_LIMIT and errors <= BALANCE_ERRORS
+
+
+def balance_words(worst: float, n_control: int, n_others: int) -> dict[str, str]:
+    """Write the largest standardised difference, the same in standard errors, and the limits."""
+    return {
+        "worst": formats.number(worst, decimals=2),
+        "errors": formats.number(balance_errors(worst, n_control, n_others), decimals=1),
+        "limit": formats.number(BALANCE_LIMIT, decimals=1),
+        "most": formats.number(BALANCE_ERRORS, decimals=0),
+    }
 
 
 def contamination_light(

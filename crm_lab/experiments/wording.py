@@ -64,14 +64,17 @@ LIGHT_NAMES = {
     "contamination": message("Contamination"),
     "power": message("Power"),
     "plan_followed": message("Plan followed"),
+    "ledger": message("Ledger and files"),
 }
 
 CONTROL_WITHOUT_SPLIT = message("control, {left_out} customers of two arms left out")
 RATIO_GREEN = message("arms are as large as drawn ({p})")
 RATIO_RED = message("arms are not as large as drawn ({p}): customers were lost on the way")
 BALANCE = message("largest standardised difference of pre-period revenue {worst} (limit {limit})")
-GROUP_BALANCE = message("largest standardised difference before the draw {worst} (limit {limit})")
-LIGHT_LEDGER = message("Ledger and files")
+GROUP_BALANCE = message(
+    "largest standardised difference before the draw {worst}, {errors} standard"
+    " errors for groups of this size (limits {limit} and {most})"
+)
 BALANCE_UNKNOWN = message("a group of fewer than two customers has no balance")
 BALANCE_NONE = message("no pre-period was planned")
 BALANCE_OTHERS = message(

@@ -9,8 +9,8 @@ import pandas as pd
 from crm_lab.errors import LedgerError
 from crm_lab.experiments import control_group
 from crm_lab.experiments.audit import ContaminationAudit, audit
-from crm_lab.experiments.control_group import ControlGroupStatus
 from crm_lab.experiments.control_group_spec import ControlGroupSpec
+from crm_lab.experiments.control_group_status import ControlGroupStatus
 from crm_lab.experiments.epochs import Epoch, epochs, required_epoch
 from crm_lab.experiments.outlook import HoldoutOutlook, outlook
 from crm_lab.experiments.rotation import (

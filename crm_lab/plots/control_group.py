@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crm_lab.experiments.calibration_results import Calibration
-from crm_lab.experiments.control_group import BALANCE_LIMIT, ControlGroupStatus
+from crm_lab.experiments.control_group_status import ControlGroupStatus
+from crm_lab.experiments.lights import BALANCE_LIMIT
 from crm_lab.experiments.outlook import HoldoutOutlook
 from crm_lab.experiments.preview import PlanPreview, PowerTable
 from crm_lab.language import say, say_many, word
