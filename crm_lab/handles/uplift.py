@@ -120,9 +120,17 @@ class Uplift(UpliftStudy):
 
     def drift(self, *, model: UpliftModel | None = None, as_of: datetime | None = None) -> Drift:
         """Say whether the customers now are like those the model was learned from."""
-        used = model or self.model
+        if model is None and as_of is None:
+            return self._drift_now
+        return self._drift(model or self.model, as_of)
+
+    @cached_property
+    def _drift_now(self) -> Drift:
+        return self._drift(self.model, None)
+
+    def _drift(self, model: UpliftModel, as_of: datetime | None) -> Drift:
         frame = pd.concat(list(self._known_now(as_of)), ignore_index=True)
-        return drift(used.reference, frame, used.score(frame))
+        return drift(model.reference, frame, model.score(frame))
 
     def lights(self) -> tuple[Light, ...]:
         """Check the trial, and whether the customers now are still like its own."""

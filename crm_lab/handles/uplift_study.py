@@ -16,6 +16,7 @@ from crm_lab.experiments.analysis import exempt_classes
 from crm_lab.experiments.enrolment import assigned_at, registered_plan
 from crm_lab.experiments.epochs import epochs
 from crm_lab.experiments.fields import CONTROL
+from crm_lab.experiments.lights import contamination_light, ratio_light
 from crm_lab.experiments.looks import window_is_complete
 from crm_lab.experiments.outcomes import Window, read_outcomes
 from crm_lab.experiments.plan import Plan
@@ -46,7 +47,6 @@ from crm_lab.uplift.segment_effects import SegmentEffects, segment_effects
 from crm_lab.uplift.trial import Trial
 from crm_lab.uplift.verdict import ChosenRule, choose_rule
 
-RATIO_ALPHA = 0.001
 """Error level of the check of the arms' sizes."""
 _STEPS = ("cuts", "learners", "league", "verdict", "segments", "model", "leave alone", "arms")
 
@@ -300,8 +300,6 @@ class UpliftStudy(Handle):
     def lights(self) -> tuple[Light, ...]:
         """Check the trial: draw, sizes, control, window, size of the control, features."""
         trial = self.trial()
-        ratio = trial.sample_ratio()
-        touched = self._facts.touched
         features = self.features()
         return (
             light(
@@ -309,22 +307,8 @@ class UpliftStudy(Handle):
                 "good" if trial.is_randomised else "bad",
                 word(trial.evidence),
             ),
-            light(
-                say(wording.CHECK_SIZES),
-                "good" if ratio.p_value > RATIO_ALPHA else "bad",
-                say(
-                    "{customers} {arm}, {controls} control; p {p}",
-                    customers=formats.number(trial.n_treatment),
-                    arm=trial.treatment,
-                    controls=formats.number(trial.n_control),
-                    p=formats.p_value(ratio.p_value),
-                ),
-            ),
-            light(
-                say(wording.CHECK_TOUCHED),
-                "unsure" if touched else "good",
-                say(wording.TOUCHED, count=formats.number(touched)),
-            ),
+            ratio_light(trial.sample_ratio()),
+            contamination_light(trial.n_control, self._facts.touched),
             light(
                 say(wording.CHECK_WINDOW),
                 "good" if self._facts.is_complete else "unsure",

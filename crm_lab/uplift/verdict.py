@@ -120,17 +120,24 @@ class TargetingVerdict(Result):
             return "everyone"
         return "target" if self.targeted.profit.is_above(0.0) else ""
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Names of the checks that failed: then no number of it may be believed."""
+        return tuple(light.name for light in self.lights if light.tone == "bad")
+
     def sentence(self) -> str:
         """Say the verdict, and by which numbers."""
+        if self.broken:
+            return say(wording.BROKEN, checks=", ".join(self.broken))
         caution = [] if self.gain.evidence == "randomised" else [say(wording.OBSERVATIONAL)]
         if not self.is_margin_known:
             caution.append(self._without_margin())
         return " ".join([self.headline, self._because(), *caution, *self.warnings])
 
     @property
-    def verdict(self) -> Choice:
-        """The choice, as the verdict of a page."""
-        return self.choice
+    def verdict(self) -> Choice | Literal["cannot conclude"]:
+        """The choice as the verdict of a page, where no check failed."""
+        return "cannot conclude" if self.broken else self.choice
 
     def subtitle(self) -> str:
         """Say what was tried, on whom and when."""
@@ -141,7 +148,9 @@ class TargetingVerdict(Result):
         return lights_frame(self.lights)
 
     def headline_numbers(self) -> tuple[HeadlineNumber, ...]:
-        """Give the profit that the verdict rests on, with its interval."""
+        """Give the profit that the verdict rests on; none where a check failed."""
+        if self.broken:
+            return ()
         value = {"target": self.targeted, "no evidence": self.gain}.get(self.choice, self.everyone)
         texts = wording.PROFIT_LABELS if self.is_margin_known else wording.REVENUE_LABELS
         label = say(texts.get(self.choice, texts["everyone"]))
@@ -149,7 +158,7 @@ class TargetingVerdict(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields and the verdict as JSON-ready data."""
-        return {"verdict": self.choice, **Result.to_dict(self)}
+        return {"verdict": self.verdict, **Result.to_dict(self)}
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row per rule: contacted, profit and its interval, evidence."""

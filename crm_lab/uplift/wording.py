@@ -36,12 +36,13 @@ EARNED_AXES = {
     False: message("revenue less contact cost, beside contacting nobody"),
 }
 """The same in a table and on an axis, by whether the margin is known."""
+BROKEN = message(
+    "Cannot conclude. A check of the trial failed ({checks}), so nothing may be decided by it."
+)
 NOT_OVER = message(
     "The window ends on {day} and is not over: what comes later is not in these numbers."
 )
 CHECK_EVIDENCE = message("Random draw")
-CHECK_SIZES = message("Sample ratio")
-CHECK_TOUCHED = message("Contamination")
 CHECK_WINDOW = message("Window over")
 CHECK_CONTROL = message("Control large enough to learn from")
 CHECK_FEATURES = message("Only what was known before")
@@ -50,7 +51,6 @@ CONTROL_SHARE = message("{share} of the trial")
 ABOUT = message(
     "{experiment}: {arm} ({treated} customers) against {controls} who got nothing, {start} to {end}"
 )
-TOUCHED = message("{count} controls were sent marketing")
 WINDOW = message("{starts} to {ends}")
 FEATURES_BEFORE = message("{count} features, all from before {day}")
 

@@ -181,6 +181,16 @@ def test_the_verdict_finds_the_kind_that_was_planted(uplift: Uplift) -> None:
     assert uplift.segments.differing[0] == "region_code"
     trust = uplift.verdict.lights_frame()
     assert trust["state"].tolist() == [*["good"] * 6, "mind"]
+    ratio, *others = uplift.verdict.lights
+    broken = dataclasses.replace(
+        uplift.verdict, lights=(dataclasses.replace(ratio, tone="bad"), *others)
+    )
+    assert broken.verdict == broken.to_dict()["verdict"] == "cannot conclude"
+    assert broken.sentence().startswith(
+        "Cannot conclude. A check of the trial failed (Random draw)"
+    )
+    assert broken.headline_numbers() == ()
+    assert broken.number() == ""
     assert trust["detail"].iloc[-1].startswith("orders year (moderate; 9 or more: 11.5 % then")
 
 
