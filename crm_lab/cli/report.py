@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 import pandas as pd
 
-from crm_lab import formats
 from crm_lab.cards import GivenName
 from crm_lab.cli import report_checks
 from crm_lab.cli.options import gateway_option, opened
 from crm_lab.cli.spoken import Group
-from crm_lab.errors import Fault, ReportError
+from crm_lab.errors import ReportError
 from crm_lab.language import message, say, word
 from crm_lab.publishing import (
     RunOptions,
@@ -26,16 +24,12 @@ from crm_lab.publishing import (
     run_batch,
     run_request,
 )
-from crm_lab.publishing.fan_out import ALL, STEPS, Step
+from crm_lab.publishing.fan_out import STEPS, Step
 from crm_lab.publishing.requests import TIMEOUT_SECONDS
 from crm_lab.terminal import show, show_frame
-from crm_lab.workbench import Workbench
 
 if TYPE_CHECKING:
     from crm_lab.reports import RunBatch, RunRecord
-
-EXPERIMENT = "experiment"
-"""The parameter that names the experiment a report is about."""
 
 
 @click.group(cls=Group)
@@ -146,12 +140,11 @@ def run(
         wait_seconds=-1 if wait else 0,
         memory_limit_bytes=None if memory is None else round(memory * 1e9),
     )
-    workbench, each = opened(gateway), _turns(turns)
     requests = fan_out(
-        workbench,
+        opened(gateway),
         name,
-        with_experiment(workbench, name, dict(pairs), each=each),
-        each=each,
+        dict(pairs),
+        each=_turns(turns),
         dates=parse_span(dates, every=every) if dates else None,
         title=title,
         gateway=gateway,
@@ -183,73 +176,6 @@ def _shown(done: RunRecord | RunBatch, records: Sequence[RunRecord]) -> int:
     for record in records:  # whole lines, to be copied from a narrow window; the folder is the id
         click.echo(record.html)
     return 0 if done.is_good else 1
-
-
-def with_experiment(
-    workbench: Workbench,
-    name: str,
-    given: Mapping[str, str],
-    *,
-    each: Mapping[str, Sequence[str]],
-) -> dict[str, str]:
-    """Check the experiment that a report is about; where none is named, take the only one.
-
-    Parameters
-    ----------
-    workbench : Workbench
-        Its experiments have a file, or stand in the ledger.
-    name : str
-        Name of the report. One without a parameter ``experiment`` is left as it is, and so is the
-        default of the notebook where there is an experiment of that name.
-    given : mapping
-        Texts by parameter.
-    each : mapping
-        Texts by parameter, one run for each.
-
-    Raises
-    ------
-    ReportError
-        There is no experiment of that name, or none is named and there are several, or none.
-    """
-    from crm_lab.reports import declared_parameters
-
-    declared = {
-        parameter.name: parameter
-        for parameter in declared_parameters(find_notebook(workbench, name))
-    }
-    values = dict(given)
-    if EXPERIMENT not in declared:
-        return values
-    assigned = {entry.subject for entry in workbench.gateway.entries(kind="arms_assigned")}
-    registered = {entry.subject for entry in workbench.gateway.entries(kind="plan_registered")}
-    known = sorted({*workbench.experiments(), *registered, *assigned})
-    asked = [values[EXPERIMENT]] if EXPERIMENT in values else list(each.get(EXPERIMENT, ()))
-    faults = [_no_experiment(text, known) for text in asked if text and text not in known]
-    if faults and asked != [ALL]:
-        raise ReportError(faults)
-    default = declared[EXPERIMENT].default
-    if asked or default in ("", None, *known):
-        return values
-    if len(assigned) != 1:
-        raise ReportError(
-            say("the report is about one experiment, and none is named"),
-            expected=formats.listing(sorted(assigned) or known)
-            or say("an experiment with a file in experiments/"),
-            remedy=say("name it: {command}", command=f"-p {EXPERIMENT} NAME"),
-        )
-    return values | {EXPERIMENT: assigned.pop()}
-
-
-def _no_experiment(text: str, known: Sequence[str]) -> Fault:
-    close = get_close_matches(text, known, n=1)
-    return Fault(
-        found=say(
-            "there is no experiment '{name}' (did you mean '{other}'?)", name=text, other=close[0]
-        )
-        if close
-        else say("there is no experiment '{name}'", name=text),
-        expected=formats.listing(known) or say("an experiment with a file in experiments/"),
-    )
 
 
 def _turns(texts: tuple[str, ...]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crm_lab.handles import now
 from crm_lab.language import current_language, say, using_language
 from crm_lab.publishing.notebooks import find_notebook, kind_of
+from crm_lab.publishing.subjects import with_experiment
 from crm_lab.settings import SETTINGS_FILE, load_settings
 from crm_lab.workbench import Workbench
 
@@ -147,6 +148,7 @@ def report_request(
     if gateway:
         known["gateway"] = gateway
     given = {key: value for key, value in known.items() if key in names} | given
+    given = with_experiment(source, name, given)
     checked = check_parameters(declared, given)
     if checked.get("snapshot") not in (None, known["snapshot"]):
         source = Workbench(source.settings, snapshot=int(str(checked["snapshot"])))

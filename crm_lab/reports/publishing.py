@@ -30,7 +30,7 @@ _DIGEST_SHOWN = 12
 _TOLD: tuple[ChangeKind, ...] = ("verdict", "number", "data", "parameter", "plan", "language")
 """Kinds of change at the top of a page; versions of code and packages stand at its end."""
 _TO_KEEP_TOGETHER = re.compile(
-    r"(?<=\d) (?=%)|(?<=\bp) (?=(?:=|&lt;) ?\d)|(?<=\bp =) (?=\d)|(?<=\bp &lt;) (?=\d)"
+    r"(?<=\d) (?=%)|(?<=\bp) (?=(?:=|&lt;) ?\d)|(?<=\bp =) (?=\d)|(?<=&lt;) (?=\d)"
 )
 """Spaces at which a line must not end: before a percent sign, within a p-value."""
 _DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")

@@ -17,8 +17,8 @@ _NUMBER = re.compile(
     r"[-+−<>≈~]?\s?[$€£¥]?\s?[\d∞][\d\s.,:%∞+−–-]*"
     r"([A-Za-zА-Яа-яЁё₽₸$€£¥%].{0,24}(\(.*)?|\(.*)?\Z"
 )
-_INTERVAL = re.compile(r"\([^()<>]{0,30}\d[^()<>]{0,30}\)|&lt; (?=\d)")
-"""What a line must not break: an interval, a p-value below its smallest."""
+_INTERVAL = re.compile(r"\([^()<>]{0,30}\d[^()<>]{0,30}\)")
+"""An interval, which no line may break."""
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 _EMPTY = {"", "n/a", "nan", "NaN", "None", "–", "-"}
 _OPENING = re.compile(r"<table[^>]*>")

@@ -9,7 +9,7 @@ from typing import Any
 
 from crm_lab.cards import plain
 from crm_lab.reports.manifest import MANIFEST_NAME, Manifest, read_manifest, run_hash
-from crm_lab.reports.masking import Mask, environment_secrets
+from crm_lab.reports.masking import Mask
 from crm_lab.reports.notebooks import digest
 from crm_lab.reports.provenance import code_stamp, package_versions
 from crm_lab.reports.staging import RUNS_FOLDER
@@ -21,10 +21,10 @@ def last_good_run(
     kind: str,
     title: str,
     parameters: Mapping[str, Any],
-    mask: Mask | None = None,
+    mask: Mask,
 ) -> tuple[Path, Manifest] | None:
     """Give folder and manifest of the last good run of a report with these very parameters."""
-    published = _as_published(parameters, mask)
+    published = mask.data(plain(parameters))
     wanted = f"-{run_hash(kind, title, parameters)}"
     folders = [
         folder
@@ -44,7 +44,7 @@ def last_good_run(
 
 
 def is_unchanged(
-    manifest: Manifest, *, notebook: Path, context: Mapping[str, Any], mask: Mask | None = None
+    manifest: Manifest, *, notebook: Path, context: Mapping[str, Any], mask: Mask
 ) -> bool:
     """Say whether a run would read what an earlier one with the same parameters has read.
 
@@ -56,21 +56,15 @@ def is_unchanged(
         The notebook as it is now.
     context : mapping
         What the caller states now: hashes of the data and of everything else that is read.
-    mask : Mask, optional
-        That of the workbench, for what it states is compared as it would be published. By default
-        everything is masked but what needs the workbench's folder: ids and its own paths.
+    mask : Mask
+        That of the workbench, for what it states is compared as it would be published.
     """
     code = code_stamp()
     return (
         manifest.notebook.sha256 == digest(notebook)
-        and manifest.context == _as_published(context, mask)
+        and manifest.context == mask.data(plain(context))
         and (manifest.code.version, manifest.code.source_sha256)
         == (code.version, code.source_sha256)
         and manifest.packages == package_versions()
         and manifest.python == platform.python_version()
     )
-
-
-def _as_published(values: Mapping[str, Any], mask: Mask | None) -> Any:
-    mask = mask or Mask(Path(), shows_customer_ids=True, secrets=environment_secrets())
-    return mask.data(plain(values))

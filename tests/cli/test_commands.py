@@ -16,9 +16,10 @@ import pytest
 from crm_lab.cli import TRACEBACK_VARIABLE, commands, run
 from crm_lab.cli.experiment import read_effects, read_till
 from crm_lab.cli.options import ShareType
-from crm_lab.cli.report import with_experiment
 from crm_lab.errors import FileError, ReportError
 from crm_lab.gateway.store import Store
+from crm_lab.publishing import fan_out
+from crm_lab.publishing.subjects import with_experiment
 from crm_lab.simulation.shops import Shop, till_file, write_shop
 from crm_lab.workbench import Workbench, open_workbench
 from tests.experiments import shop_workbench as sw
@@ -351,17 +352,18 @@ def test_a_report_takes_the_only_experiment_and_asks_where_there_are_two(
     workbench_at: WorkbenchAt,
 ) -> None:
     workbench = workbench_at("assigned")
-    filled = with_experiment(workbench, "campaign_experiment", {}, each={})
+    filled = with_experiment(workbench, "campaign_experiment", {})
     assert filled == {"experiment": sw.NAME}
-    assert with_experiment(workbench, "campaign_experiment", {}, each={"experiment": ["all"]}) == {}
-    assert with_experiment(workbench, "customer_base", {}, each={}) == {}
-    assert with_experiment(workbench, "funnel", {}, each={}) == {}
+    (only,) = fan_out(workbench, "campaign_experiment", {}, each={"experiment": ["all"]})
+    assert only.parameters["experiment"] == sw.NAME
+    assert with_experiment(workbench, "customer_base", {}) == {}
+    assert with_experiment(workbench, "funnel", {}) == {}
     sw.write_experiment(workbench.settings.folder, "another")
     workbench.experiment("another").assign(as_of=sw.ASSIGNED_AT)
     with pytest.raises(ReportError, match=f"Expected: another, {sw.NAME}"):
-        with_experiment(workbench, "campaign_experiment", {}, each={})
+        with_experiment(workbench, "campaign_experiment", {})
     sw.write_experiment(workbench.settings.folder, "november-mailing")
-    assert with_experiment(workbench, "campaign_experiment", {}, each={}) == {}
+    assert with_experiment(workbench, "campaign_experiment", {}) == {}
 
 
 @pytest.mark.parametrize("shown", [False, True])

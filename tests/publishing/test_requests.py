@@ -29,7 +29,8 @@ def test_a_request_fixes_data_language_and_title(finished: Workbench) -> None:
     assert request.parameters["seed"] == 7
     assert request.parameters["snapshot"] == finished.snapshot().snapshot_id
     assert request.parameters["language"] == "en"
-    assert request.title == "What the campaign brought: november-mailing"
+    assert request.parameters["experiment"] == "spring-mailing"  # the only one that was drawn
+    assert request.title == "What the campaign brought: spring-mailing"
     assert request.context["snapshot_sha256"] == finished.snapshot().digest
     assert set(request.context["inputs"]) == {"files", "day"}
 
