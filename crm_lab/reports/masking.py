@@ -23,25 +23,13 @@ from typing import Any
 
 from crm_lab.reports.manifest import Manifest
 from crm_lab.reports.numbers import numbers_of
+from crm_lab.reports.printed_tables import column_kind, is_count, masked_tables
 
 HIDDEN = "[hidden]"
 SHOW_PARAMETER = "show_customer_ids"
 """A notebook that declares this parameter lets its reader ask for ids as they are."""
 KEY_FILE = Path(".crm-lab") / "masking.key"
 MASK_DIGITS = 16
-ID_COLUMNS = ("customer_id", "customer_ids", "unit_id", "household_id", "kept_id", "merged_id")
-PERSONAL_COLUMNS = (
-    "address",
-    "birth_date",
-    "content",
-    "email",
-    "first_name",
-    "full_name",
-    "identity_value",
-    "last_name",
-    "phone",
-    "raw_json",
-)
 SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|KEY", re.IGNORECASE)
 MIN_SECRET_LENGTH = 6
 
@@ -66,15 +54,10 @@ _TAG = re.compile(r"<[^>]*>")
 _SPAN = re.compile(r"\bcolspan=\W?(\d+)", re.IGNORECASE)
 _ANSI = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z])")
 _FIELD_NAME = re.compile(r"[A-Za-z_]+")
-_WORD = re.compile(r"\S+")
-_SPACED_CELL = re.compile(r"\S+(?: \S+)*")
 _MASKED_ID = re.compile(rf"(?<![\w-])c-[0-9a-f]{{{MASK_DIGITS}}}(?![\w-])")
-_SERIES_NAME = re.compile(r"(?:^|, )Name: ([^,]+), (?:Length: \d+, )?dtype: ")
-_SERIES_VALUE = re.compile(r"(?<=\s\s)\S+(?: \S+)*$")
 _TOKEN = re.compile(r"\w[\w-]*")
 _BEGUN_NUMBER = re.compile(r"(?:\d\.|(?<!\d)\d{1,3},)\Z")
 _NUMBER_GOES_ON = re.compile(r"\.\d")
-_COUNT = re.compile(r"[-+−]?[\d\s.,%]{1,9}")
 _TEXT_TYPES = ("text/", "application/json", "application/javascript", "image/svg+xml")
 
 
@@ -126,7 +109,7 @@ class Mask:
         kind = column_kind(name)
         if kind == "id":
             return self.customer(value)
-        if kind == "personal" and not _is_count(str(value)):
+        if kind == "personal" and not is_count(str(value)):
             return HIDDEN
         return self.text(value) if isinstance(value, str) else value
 
@@ -268,44 +251,11 @@ class Mask:
         if not kind or not text:
             return text
         if kind == "personal":
-            return text if _is_count(text) else HIDDEN
+            return text if is_count(text) else HIDDEN
         return self.customer(text)
 
     def _printed_tables(self, text: str) -> str:
-        """Mask the cells of printed tables by their headings."""
-        lines = text.split("\n")
-        masked = list(lines)
-        columns = _PrintedColumns()
-        for place, line in enumerate(lines):
-            above = lines[place - 1] if place else ""
-            below = lines[place + 1] if place + 1 < len(lines) else ""
-            if index_names := _index_names(line, above, below):
-                columns = _PrintedColumns(ends=columns.ends, starts=index_names)
-            elif headings := _headings(line, below):
-                columns = _PrintedColumns(ends=headings)
-            elif not line.strip():
-                columns = _PrintedColumns()
-            elif columns:
-                masked[place] = self._printed_row(line, columns)
-            if (name := _SERIES_NAME.search(line)) and (kind := column_kind(name[1])):
-                self._printed_series(lines, masked, place, kind)
-        return "\n".join(masked)
-
-    def _printed_row(self, line: str, columns: _PrintedColumns) -> str:
-        for start, end, kind in reversed(columns.cells(line)):
-            # An id is one word; a name may be several.
-            begin = start if kind == "personal" else start + line[start:end].rfind(" ") + 1
-            line = line[:begin] + self._cell(kind, line[begin:end]) + line[end:]
-        return line
-
-    def _printed_series(self, lines: list[str], masked: list[str], end: int, kind: str) -> None:
-        """Mask the values of a printed series, whose name stands under them."""
-        for place in range(end - 1, -1, -1):
-            if not lines[place].strip():
-                return
-            masked[place] = _SERIES_VALUE.sub(
-                lambda found: self._cell(kind, found[0]), masked[place]
-            )
+        return masked_tables(text, self._cell)
 
     def _known_ids(self, text: str) -> str:
         if not self._ids:
@@ -325,73 +275,6 @@ class Mask:
                 text = re.sub(rf"{name}/", f"{short}/" if short else "", text)
                 text = re.sub(rf"{name}(?![\w-]|\.\w)", short or ".", text)
         return text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PrintedColumns:
-    """The columns of a printed table: kinds by the places where they end, or where they begin.
-
-    Columns end under their headings; those of an index stand to the left and begin under theirs.
-    """
-
-    ends: Mapping[int, str] = field(default_factory=dict)
-    starts: Mapping[int, str] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.ends or self.starts)
-
-    def cells(self, line: str) -> list[tuple[int, int, str]]:
-        """Give start, end and kind of the cells of a row; one space alone parts no cells."""
-        places: list[tuple[int, int]] = []
-        for found in _WORD.finditer(line):
-            before = places[-1] if places else (0, -2)
-            is_same_cell = (
-                found.start() == before[1] + 1
-                and before[1] not in self.ends
-                and found.start() not in self.starts
-            )
-            if is_same_cell:
-                places[-1] = (before[0], found.end())
-            else:
-                places.append((found.start(), found.end()))
-        return [
-            (start, end, self.ends.get(end) or self.starts.get(start, "")) for start, end in places
-        ]
-
-
-def _headings(line: str, below: str) -> dict[int, str]:
-    """Give the kinds of the columns of a printed table by their ends; empty when it heads none.
-
-    Headings of one plain word, such as ``address``, count only where the next line is a row of the
-    same width, since prose has such words too.
-    """
-    if "_" not in line and not line.startswith(" "):
-        return {}
-    words = {found.end(): column_kind(found[0]) for found in _WORD.finditer(line)}
-    if any("_" in found[0] and words[found.end()] for found in _WORD.finditer(line)):
-        return words
-    cells = [(found.end(), found[0]) for found in _SPACED_CELL.finditer(line)]
-    is_head_of_table = (
-        line.startswith(" ")
-        and below[:1].strip()
-        and len(line.rstrip(" \\")) in (len(below), len(below.rstrip()))
-        and not any(_is_count(text) for _, text in cells)
-    )
-    kinds = {end: column_kind(text) for end, text in cells} if is_head_of_table else {}
-    return words | kinds if any(kinds.values()) else {}
-
-
-def _index_names(line: str, above: str, below: str) -> dict[int, str]:
-    """Give the kinds of the index of a printed table by their starts; empty when it is none."""
-    is_padded = line.endswith(" ") and len(line) == len(above) and above.startswith(" ")
-    if not is_padded and "_" not in line:
-        return {}
-    words = list(_WORD.finditer(line))
-    is_of_series = "_" in line and len(words) == 1 and bool(_SERIES_VALUE.search(below))
-    if not line[:1].strip() or not below[:1].strip() or not (is_padded or is_of_series):
-        return {}
-    kinds = {found.start(): column_kind(found[0]) for found in words}
-    return kinds if any(kinds.values()) else {}
 
 
 def mask_run(
@@ -483,29 +366,6 @@ def masked_id(key: str, customer_id: str) -> str:
     return f"c-{digest[:MASK_DIGITS]}"
 
 
-def column_kind(name: str) -> str:
-    """Say whether a column holds ``id`` of customers, ``personal`` data, or neither (empty).
-
-    Examples
-    --------
-    >>> column_kind("customer id"), column_kind("Full_Name"), column_kind("revenue")
-    ('id', 'personal', '')
-    """
-    return _column_kinds().get(name.strip().lower().replace(" ", "_"), "")
-
-
-@functools.cache
-def _column_kinds() -> dict[str, str]:
-    from crm_lab.language import LANGUAGES, label, using_language
-
-    kinds: dict[str, str] = {}
-    for language in LANGUAGES:
-        with using_language(language):
-            for names, kind in ((ID_COLUMNS, "id"), (PERSONAL_COLUMNS, "personal")):
-                kinds |= {label(name).lower().replace(" ", "_"): kind for name in names}
-    return kinds
-
-
 @functools.cache
 def _key(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -584,11 +444,6 @@ def _is_part_of_number(found: re.Match[str]) -> bool:
         return False
     before = found.string[max(found.start() - 5, 0) : found.start()]
     return bool(_BEGUN_NUMBER.search(before) or _NUMBER_GOES_ON.match(found.string, found.end()))
-
-
-def _is_count(text: str) -> bool:
-    """Whether a cell under a heading such as ``email`` counts messages instead of naming one."""
-    return not text.strip() or bool(_COUNT.fullmatch(text.strip()))
 
 
 def _is_secret(value: str) -> bool:
